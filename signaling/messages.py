@@ -1,0 +1,359 @@
+"""The wire messages between a browser and a room: one dataclass each, a registry, decode and encode.
+
+A message is one JSON object with `type` and the fields of its dataclass. Unknown fields are ignored, unknown types raise
+MessageUnknown. `docs/protocol.md` explains every message in the order of a call; a test compares it with this file.
+Times in ms are on the room's clock (ms since the consultation's start). Coordinates x, y run from 0 to 1 over the page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from signaling.errors import MessageMalformed, MessageTooLarge, MessageUnknown
+from signaling.ticket import Grant, Role
+
+VERSION = 1
+MAX_MESSAGE_BYTES = 96 * 1024  # the largest is an offer, whose SDP may have 64 kB
+MAX_SDP_CHARS = 64 * 1024
+MAX_CHAT_CHARS = 2000
+CONSENT_WORDING = "recording-1"  # the sentence people answer; a changed sentence gets a new name
+
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+RecordingState = Literal["off", "asking", "on", "paused", "failed"]
+EndReason = Literal["ended", "refused", "removed", "superseded", "expired", "idle", "restarting"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is on screen: a record (None: nothing is shown), its page from 1, zoom (1: the page fits), the page's point in
+    the middle of the stage, rotation in degrees clockwise."""
+
+    record_id: Annotated[str, Field(max_length=64)] | None = None
+    page: Annotated[int, Field(ge=1, le=100_000)] = 1
+    zoom: Annotated[float, Field(ge=0.1, le=32, allow_inf_nan=False)] = 1.0
+    x: Unit = 0.5
+    y: Unit = 0.5
+    rotation: Literal[0, 90, 180, 270] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in the room or its lobby, as others see them. connected: their socket is open at this moment.
+
+    second_device: the same person is in the room or lobby already, on another device."""
+
+    member_id: str
+    person_id: str
+    name: str
+    role: Role
+    grants: tuple[Grant, ...]
+    admitted: bool
+    connected: bool
+    microphone: bool
+    camera: bool
+    second_device: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """state: off (somebody said no, or nobody is there), asking, on, paused (by the host), failed (the disk; the call goes
+    on). awaiting, refused: member ids. on_ms: how much was recorded until now_ms; it grows only while state is on."""
+
+    state: RecordingState
+    awaiting: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    on_ms: int = 0
+    wording: str = CONSENT_WORDING
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLine:
+    line_id: str
+    member_id: str
+    name: str
+    role: Role
+    text: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One media section of a member's connection and whose track it carries now (None: empty)."""
+
+    mid: str
+    kind: Literal["audio", "video"]
+    member_id: str | None
+
+
+# From the browser ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message, within 10 s."""
+
+    version: int
+    ticket: Annotated[str, Field(max_length=4096)]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A new connection for sound and picture. attempt: the browser's counter, echoed in the answer. It replaces the member's
+    earlier connection. Media sections: own audio and video (sendonly or sendrecv), then up to 3 × (audio, video) recvonly."""
+
+    sdp: Annotated[str, Field(max_length=MAX_SDP_CHARS)]
+    attempt: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    member_id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    member_id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class SetConsent:
+    """The answer to "May we record this call?". wording: the sentence that was answered."""
+
+    given: bool
+    wording: Id
+
+
+@dataclass(frozen=True, slots=True)
+class SetRecording:
+    """The host pauses (wanted: false) or goes on."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Moves the shared View. revision: the sender's counter, echoed in `view`, so that a late echo is not applied."""
+
+    view: View
+    revision: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    x: Unit
+    y: Unit
+    visible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Chat. line_id: made by the browser, so that a line sent again after a reconnection is kept once."""
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_CHAT_CHARS)]
+    line_id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class SetDevices:
+    """What this member sends at the moment."""
+
+    microphone: bool
+    camera: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The member goes, on purpose. The seat stays theirs until the call ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The host ends the consultation for everyone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The browser's own heartbeat; answered at once."""
+
+    n: Annotated[int, Field(ge=0)]
+
+
+# To the browser --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """You are in the lobby. host_present: somebody who can let you in is in the room."""
+
+    member_id: str
+    host_present: bool
+    second_device: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """To hosts: somebody waits."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class KnockGone:
+    member_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """You are in the room. Everything a page needs to draw itself, after a reload too. now_ms: the room's clock."""
+
+    member_id: str
+    now_ms: int
+    started_at: str
+    members: tuple[Member, ...]
+    knocks: tuple[Member, ...]
+    view: View
+    view_by: str | None
+    recording: Recording
+    chat: tuple[ChatLine, ...]
+    ice_servers: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Somebody's microphone, camera or connection changed."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    member_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    sdp: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Whose track arrives in which media section of your connection."""
+
+    attempt: int
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChanged:
+    view: View
+    by: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    member_id: str
+    x: float
+    y: float
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    line: ChatLine
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingChanged:
+    recording: Recording
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The socket closes after this; the page says why and, where it can, what to do."""
+
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """of: the type of the message that caused it, if known. reference: for the log."""
+
+    code: str
+    message: str
+    reference: str
+    of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    n: int
+
+
+FromBrowser = (
+    Hello | Offer | Admit | Refuse | SetConsent | SetRecording | Show | Point | Say | SetDevices | Leave | End | Ping
+)
+ToBrowser = (
+    Waiting | Knock | KnockGone | Welcome | Joined | Changed | Left | Answer | Slots | ViewChanged | Pointed | Said
+    | RecordingChanged | Ended | Error | Pong
+)  # fmt: skip
+
+FROM_BROWSER: dict[str, type] = {
+    "hello": Hello, "offer": Offer, "admit": Admit, "refuse": Refuse, "set_consent": SetConsent,
+    "set_recording": SetRecording, "show": Show, "point": Point, "say": Say, "set_devices": SetDevices, "leave": Leave,
+    "end": End, "ping": Ping,
+}  # fmt: skip
+TO_BROWSER: dict[type, str] = {
+    Waiting: "waiting", Knock: "knock", KnockGone: "knock_gone", Welcome: "welcome", Joined: "joined", Changed: "changed",
+    Left: "left", Answer: "answer", Slots: "slots", ViewChanged: "view", Pointed: "pointed", Said: "said",
+    RecordingChanged: "recording", Ended: "ended", Error: "error", Pong: "pong",
+}  # fmt: skip
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in FROM_BROWSER.items()}
+
+
+def decode(text: str) -> FromBrowser:
+    """Return the message that a browser sent.
+
+    Raises MessageTooLarge, MessageMalformed (not JSON, or a field is missing or of the wrong kind) or MessageUnknown.
+    """
+    if len(text) > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(str(len(text)))
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        raise MessageMalformed("not JSON") from None
+    if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
+        raise MessageMalformed("no type")
+    adapter = _ADAPTERS.get(fields.pop("type"))
+    if adapter is None:
+        raise MessageUnknown("type")
+    try:
+        # Through JSON again: strict mode reads enums and tuples from JSON, but not from Python objects.
+        message: FromBrowser = adapter.validate_json(json.dumps(fields), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise MessageMalformed(f"{first['type']} at {first['loc']}") from None
+    return message
+
+
+def encode(message: ToBrowser) -> str:
+    """Return the JSON text of a message to a browser."""
+    body = {"type": TO_BROWSER[type(message)], **dataclasses.asdict(message)}
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+
