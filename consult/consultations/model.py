@@ -1,0 +1,158 @@
+"""A Consultation and what it leaves: attendances, consents, segments. Also the rule when its door is open.
+
+Pure: standard library and `consult.domain` alone. Times in ms are on the consultation's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+DOOR_OPENS_BEFORE = timedelta(minutes=30)
+DOOR_CLOSES_AFTER = timedelta(hours=2)
+
+
+class Door(StrEnum):
+    OPEN = "open"
+    TOO_EARLY = "too_early"
+    CANCELLED = "cancelled"
+    CLOSED = "closed"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What decides whether somebody may sit in the room of an appointment."""
+
+    appointment_id: UUID
+    case_id: int
+    expert_id: int
+    expert_zone: str
+    starts_at: datetime
+    ends_at: datetime
+    cancelled_at: datetime | None
+    started_at: datetime | None
+    over_at: datetime | None
+
+    def door_for_guests(self, now: datetime) -> Door:
+        """Patients and their company: from 30 minutes before to 2 hours after."""
+        early = now < self.starts_at - DOOR_OPENS_BEFORE
+        return self._door(now, early=early, late=now > self.ends_at + DOOR_CLOSES_AFTER)
+
+    def door_for_expert(self, now: datetime) -> Door:
+        """The expert of the appointment: any time on its day, in their own zone, and as long as guests may come."""
+        zone = ZoneInfo(self.expert_zone)
+        opens = min(
+            self.starts_at.astimezone(zone).replace(
+                hour=0, minute=0, second=0, microsecond=0
+            ),
+            self.starts_at - DOOR_OPENS_BEFORE,
+        )
+        last_day = self.ends_at.astimezone(zone).date()
+        late = (
+            now > self.ends_at + DOOR_CLOSES_AFTER
+            and now.astimezone(zone).date() > last_day
+        )
+        return self._door(now, early=now < opens, late=late)
+
+    def _door(self, now: datetime, *, early: bool, late: bool) -> Door:
+        if self.over_at is not None and self.over_at <= now:
+            return Door.OVER
+        if self.cancelled_at is not None:
+            return Door.CANCELLED
+        if early:
+            return Door.TOO_EARLY
+        return Door.CLOSED if late else Door.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was already so for one device and the person behind it."""
+
+    admitted: bool
+    consented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    id: UUID
+    appointment_id: UUID
+    case_id: int
+    started_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """Somebody was in the room from joined_ms to left_ms (None: still there, or nobody saw them go)."""
+
+    member_id: str
+    person_id: str
+    name: str
+    role: str
+    joined_ms: int
+    left_ms: int | None
+    left_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A person's last answer to "May we record this call?"."""
+
+    person_id: str
+    given: bool
+    at_ms: int
+    wording: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An uninterrupted piece of one participant's recording, filed."""
+
+    id: UUID
+    consultation_id: UUID
+    member_id: str
+    person_id: str
+    name: str
+    role: str
+    offset_ms: int
+    duration_ms: int
+    has_audio: bool
+    has_video: bool
+    media_type: str
+    size_bytes: int
+    blob_key: str
+
+    @property
+    def end_ms(self) -> int:
+        return self.offset_ms + self.duration_ms
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledSegment:
+    """A finished file in the recorder's spool, as its event describes it. path: relative to the spool."""
+
+    segment_id: UUID
+    appointment_id: UUID
+    member_id: str
+    person_id: str
+    name: str
+    role: str
+    path: str
+    offset_ms: int
+    duration_ms: int
+    has_audio: bool
+    has_video: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """One thing a room told us, as it was kept."""
+
+    kind: str
+    at_ms: int
+    payload: dict[str, object]
