@@ -46,16 +46,11 @@ class Booking:
         """The expert of the appointment: any time on its day, in their own zone, and as long as guests may come."""
         zone = ZoneInfo(self.expert_zone)
         opens = min(
-            self.starts_at.astimezone(zone).replace(
-                hour=0, minute=0, second=0, microsecond=0
-            ),
+            self.starts_at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0),
             self.starts_at - DOOR_OPENS_BEFORE,
         )
         last_day = self.ends_at.astimezone(zone).date()
-        late = (
-            now > self.ends_at + DOOR_CLOSES_AFTER
-            and now.astimezone(zone).date() > last_day
-        )
+        late = now > self.ends_at + DOOR_CLOSES_AFTER and now.astimezone(zone).date() > last_day
         return self._door(now, early=now < opens, late=late)
 
     def _door(self, now: datetime, *, early: bool, late: bool) -> Door:

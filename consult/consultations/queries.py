@@ -29,9 +29,7 @@ _FETCH_BOOKING = """
 """
 
 
-async def fetch_booking(
-    conn: asyncpg.Connection, appointment_id: UUID
-) -> Booking | None:
+async def fetch_booking(conn: asyncpg.Connection, appointment_id: UUID) -> Booking | None:
     row = await conn.fetchrow(_FETCH_BOOKING, appointment_id)
     return Booking(**row) if row else None
 
@@ -45,9 +43,7 @@ _FETCH_STANDING = """
 """
 
 
-async def fetch_standing(
-    conn: asyncpg.Connection, appointment_id: UUID, *, member_id: str, person_id: str
-) -> Standing:
+async def fetch_standing(conn: asyncpg.Connection, appointment_id: UUID, *, member_id: str, person_id: str) -> Standing:
     row = await conn.fetchrow(_FETCH_STANDING, appointment_id, member_id, person_id)
     return Standing(**row)
 
@@ -71,9 +67,7 @@ async def insert_event(
     payload: Mapping[str, Any],
 ) -> bool:
     """Return whether the event is new."""
-    row = await conn.fetchrow(
-        _INSERT_EVENT, event_id, appointment_id, kind, at_ms, happened_at, dict(payload)
-    )
+    row = await conn.fetchrow(_INSERT_EVENT, event_id, appointment_id, kind, at_ms, happened_at, dict(payload))
     return row is not None
 
 
@@ -89,9 +83,7 @@ async def insert_consultation(
     appointment_id: UUID,
     started_at: datetime,
 ) -> None:
-    await conn.execute(
-        _INSERT_CONSULTATION, consultation_id, appointment_id, started_at
-    )
+    await conn.execute(_INSERT_CONSULTATION, consultation_id, appointment_id, started_at)
 
 
 _UPDATE_CONSULTATION_ENDED = """
@@ -124,9 +116,7 @@ async def upsert_seat(
     role: str,
     admitted_at: datetime | None,
 ) -> None:
-    await conn.execute(
-        _UPSERT_SEAT, appointment_id, member_id, person_id, name, role, admitted_at
-    )
+    await conn.execute(_UPSERT_SEAT, appointment_id, member_id, person_id, name, role, admitted_at)
 
 
 _UPDATE_SEAT_REMOVED = """
@@ -226,26 +216,18 @@ _FETCH_CONSULTATION_OF = _CONSULTATION + " where c.appointment_id = $1"
 _LIST_CONSULTATIONS = _CONSULTATION + " where a.case_id = $1 order by c.started_at"
 
 
-async def fetch_consultation(
-    conn: asyncpg.Connection, consultation_id: UUID
-) -> Consultation | None:
+async def fetch_consultation(conn: asyncpg.Connection, consultation_id: UUID) -> Consultation | None:
     row = await conn.fetchrow(_FETCH_CONSULTATION, consultation_id)
     return Consultation(**row) if row else None
 
 
-async def fetch_consultation_of(
-    conn: asyncpg.Connection, appointment_id: UUID
-) -> Consultation | None:
+async def fetch_consultation_of(conn: asyncpg.Connection, appointment_id: UUID) -> Consultation | None:
     row = await conn.fetchrow(_FETCH_CONSULTATION_OF, appointment_id)
     return Consultation(**row) if row else None
 
 
-async def list_consultations(
-    conn: asyncpg.Connection, case_id: int
-) -> list[Consultation]:
-    return [
-        Consultation(**row) for row in await conn.fetch(_LIST_CONSULTATIONS, case_id)
-    ]
+async def list_consultations(conn: asyncpg.Connection, case_id: int) -> list[Consultation]:
+    return [Consultation(**row) for row in await conn.fetch(_LIST_CONSULTATIONS, case_id)]
 
 
 _LIST_ATTENDANCES = """
@@ -254,12 +236,8 @@ _LIST_ATTENDANCES = """
 """
 
 
-async def list_attendances(
-    conn: asyncpg.Connection, appointment_id: UUID
-) -> list[Attendance]:
-    return [
-        Attendance(**row) for row in await conn.fetch(_LIST_ATTENDANCES, appointment_id)
-    ]
+async def list_attendances(conn: asyncpg.Connection, appointment_id: UUID) -> list[Attendance]:
+    return [Attendance(**row) for row in await conn.fetch(_LIST_ATTENDANCES, appointment_id)]
 
 
 _LIST_CONSENTS = """
@@ -268,9 +246,7 @@ _LIST_CONSENTS = """
 """
 
 
-async def list_consents(
-    conn: asyncpg.Connection, appointment_id: UUID
-) -> list[Consent]:
+async def list_consents(conn: asyncpg.Connection, appointment_id: UUID) -> list[Consent]:
     return [Consent(**row) for row in await conn.fetch(_LIST_CONSENTS, appointment_id)]
 
 
@@ -280,13 +256,8 @@ _LIST_EVENTS = """
 """
 
 
-async def list_events(
-    conn: asyncpg.Connection, appointment_id: UUID, kinds: tuple[str, ...]
-) -> list[TimelineEvent]:
-    return [
-        TimelineEvent(**row)
-        for row in await conn.fetch(_LIST_EVENTS, appointment_id, list(kinds))
-    ]
+async def list_events(conn: asyncpg.Connection, appointment_id: UUID, kinds: tuple[str, ...]) -> list[TimelineEvent]:
+    return [TimelineEvent(**row) for row in await conn.fetch(_LIST_EVENTS, appointment_id, list(kinds))]
 
 
 _SEGMENT_COLUMNS = """
@@ -302,9 +273,7 @@ _INSERT_SEGMENT = """
 """
 
 
-async def insert_segment(
-    conn: asyncpg.Connection, segment: Segment, filed_at: datetime
-) -> bool:
+async def insert_segment(conn: asyncpg.Connection, segment: Segment, filed_at: datetime) -> bool:
     """Return whether the segment is new."""
     row = await conn.fetchrow(
         _INSERT_SEGMENT, segment.id, segment.consultation_id, segment.member_id, segment.person_id, segment.name,
@@ -325,9 +294,7 @@ async def fetch_segment(conn: asyncpg.Connection, segment_id: UUID) -> Segment |
     return Segment(**row) if row else None
 
 
-async def list_segments(
-    conn: asyncpg.Connection, consultation_id: UUID
-) -> list[Segment]:
+async def list_segments(conn: asyncpg.Connection, consultation_id: UUID) -> list[Segment]:
     return [Segment(**row) for row in await conn.fetch(_LIST_SEGMENTS, consultation_id)]
 
 

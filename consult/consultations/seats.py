@@ -62,9 +62,7 @@ async def issue_seat_for_staff(
     )  # fmt: skip
 
 
-async def issue_seat_for_visit(
-    conn: asyncpg.Connection, visit: Visit, now: datetime
-) -> Seat:
+async def issue_seat_for_visit(conn: asyncpg.Connection, visit: Visit, now: datetime) -> Seat:
     """Return the seat of somebody who came by a link. Raises as `issue_seat_for_staff`."""
     booking = await _fetch_booking(conn, visit.appointment_id)
     _refuse_unless_open(booking.door_for_guests(now))
@@ -86,9 +84,7 @@ async def _seat(
     role: Role,
     grants: tuple[Grant, ...],
 ) -> Seat:
-    standing = await queries.fetch_standing(
-        conn, booking.appointment_id, member_id=member_id, person_id=person_id
-    )
+    standing = await queries.fetch_standing(conn, booking.appointment_id, member_id=member_id, person_id=person_id)
     started_at = booking.started_at
     return Seat(
         room_id=RoomId(str(booking.appointment_id)),
@@ -99,9 +95,7 @@ async def _seat(
         grants=grants,
         admitted=standing.admitted or Grant.HOST in grants,
         consented=standing.consented,
-        started_at_ms=None
-        if started_at is None
-        else round(started_at.timestamp() * 1000),
+        started_at_ms=None if started_at is None else round(started_at.timestamp() * 1000),
         expires_at=int(now.timestamp()) + LIFETIME_S,
     )
 
