@@ -1,0 +1,29 @@
+"""Connections to PostgreSQL, the same way everywhere: UTC, jsonb as Python values, a limit on every statement."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import asyncpg
+
+Pool = asyncpg.Pool  # asyncpg.Pool[asyncpg.Record] in annotations
+STATEMENT_TIMEOUT_S = 30
+
+
+async def create_pool(database_url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[asyncpg.Record]:
+    """Return an open pool. Raises OSError or asyncpg.PostgresError if the database cannot be reached."""
+    return await asyncpg.create_pool(
+        database_url,
+        min_size=min_size,
+        max_size=max_size,
+        init=prepare_connection,
+        timeout=10,
+        command_timeout=STATEMENT_TIMEOUT_S,
+        server_settings={"application_name": "consult", "timezone": "UTC"},
+    )
+
+
+async def prepare_connection(connection: asyncpg.Connection[Any]) -> None:
+    """Teach a new connection that jsonb is a Python value."""
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

@@ -1,0 +1,255 @@
+"""One frozen object with everything the operator decides, read from the environment once.
+
+Owns names, defaults and checks. Nothing else in Consult reads the environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+KNOWN_LANGUAGES = ("en", "es")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+class SettingsWrong(Exception):
+    """Some variables cannot be used. lines: one sentence for each, naming it and how to mend it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+def _check_scheme(value: str, schemes: tuple[str, ...], example: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes:
+        raise ValueError(f"should begin with {' or '.join(scheme + '://' for scheme in schemes)}, for example {example}")
+    return value
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, without DEMO: only the demo command may open one-click sign-in."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if name != "demo"}
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    database_url: str = Field(repr=False)
+    secret_key: str = Field(repr=False, min_length=32)
+    public_url: str
+    redis_url: str | None = Field(default=None, repr=False)
+    consult_home: Path = Path(".consult")
+    storage_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    trusted_proxies: int = Field(default=0, ge=0, le=8)
+
+    turn_urls: Listed = ()
+    turn_secret: str | None = Field(default=None, repr=False, min_length=16)
+    media_hosts: Listed = ()
+    media_node: str | None = None
+
+    clinic_name: str = Field(default="Consult", min_length=1, max_length=80)
+    languages: Listed = KNOWN_LANGUAGES
+    mail_url: str | None = Field(default=None, repr=False)
+    mail_from: str = "Consult <consult@localhost>"
+
+    speech_engine: Literal["pocketsphinx", "faster-whisper", "openai"] = "pocketsphinx"
+    speech_model: str | None = None
+    speech_url: str | None = None
+    speech_key: str | None = Field(default=None, repr=False)
+
+    log_format: Literal["json", "text"] = "json"
+    demo: bool = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        return _check_scheme(value, ("postgresql", "postgres"), "postgresql://consult:password@db/consult")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: str | None) -> str | None:
+        return value and _check_scheme(value, ("redis", "rediss", "unix"), "redis://localhost:6379/0")
+
+    @field_validator("mail_url")
+    @classmethod
+    def _check_mail_url(cls, value: str | None) -> str | None:
+        return value and _check_scheme(value, ("smtp", "smtps"), "smtp://user:password@mail.example.org:587")
+
+    @field_validator("speech_url", "media_node")
+    @classmethod
+    def _check_http_url(cls, value: str | None) -> str | None:
+        return value and _check_scheme(value.rstrip("/"), ("http", "https"), "http://10.0.0.5:8090")
+
+    @field_validator("storage_url")
+    @classmethod
+    def _check_storage_url(cls, value: str | None) -> str | None:
+        return value and _check_scheme(value, ("file", "s3", "gs", "az"), "s3://bucket/consult or file:///srv/consult")
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        parts = urlsplit(_check_scheme(value, ("https", "http"), "https://consult.example.org"))
+        if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+            raise ValueError("should be scheme and host alone, for example https://consult.example.org")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("should begin with https://; browsers give camera and microphone to safe pages only")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("turn_urls")
+    @classmethod
+    def _check_turn_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if url.partition(":")[0] not in ("turn", "turns", "stun", "stuns"):
+                raise ValueError("should be a list like turn:turn.example.org:3478,turns:turn.example.org:5349")
+        return value
+
+    @field_validator("media_hosts")
+    @classmethod
+    def _check_media_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            try:
+                ipaddress.ip_address(host)
+            except ValueError:
+                raise ValueError("should be the addresses that browsers reach, for example 203.0.113.7") from None
+        return value
+
+    @field_validator("languages")
+    @classmethod
+    def _check_languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or any(language not in KNOWN_LANGUAGES for language in value):
+            raise ValueError(f"should be a list out of {','.join(KNOWN_LANGUAGES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        if self.turn_secret is None and any(url.startswith("turn") for url in self.turn_urls):
+            raise ValueError("TURN_SECRET: is missing; it is the shared secret of the servers in TURN_URLS")
+        if self.speech_engine == "openai" and self.speech_url is None:
+            raise ValueError("SPEECH_URL: is missing; the engine openai needs the address of its server")
+        if self.speech_engine == "faster-whisper" and self.speech_model is None:
+            raise ValueError("SPEECH_MODEL: is missing; the engine faster-whisper needs a folder with a model")
+        return self
+
+    def key_for(self, purpose: str) -> bytes:
+        """Return 32 bytes for one purpose; they tell nothing about the secret key or about other purposes."""
+        return hmac.new(self.secret_key.encode(), b"consult-key-1:" + purpose.encode(), hashlib.sha256).digest()
+
+    @property
+    def home(self) -> Path:
+        return self.consult_home.absolute()
+
+    @property
+    def spool(self) -> Path:
+        return self.home / "spool"
+
+    @property
+    def outbox(self) -> Path:
+        return self.home / "outbox"
+
+    @property
+    def storage(self) -> str:
+        """The address of the file store; a folder in CONSULT_HOME if nothing else was said."""
+        return self.storage_url or (self.home / "files").as_uri()
+
+    @property
+    def secure(self) -> bool:
+        """Whether pages travel over TLS; on plain-HTTP loopback cookies go without `__Host-` and Secure."""
+        return self.public_url.startswith("https:")
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Values of the Host header that are answered."""
+        own = urlsplit(self.public_url).netloc.lower()
+        hosts = {own}
+        if self.demo:  # staff and patient on two names, so that their cookies live apart in one browser
+            hosts |= {f"127.0.0.1:{self.port}", f"localhost:{self.port}"}
+        return frozenset(hosts)
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings from the environment. given: what a command decides itself, over the environment.
+
+    Raises SettingsWrong with one line for each variable that is missing or cannot be used.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsWrong([_line(dict(item)) for item in error.errors(include_url=False, include_input=False)]) from None
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in item["loc"][:1]).upper()
+    kind = item["type"]
+    context: Mapping[str, Any] = item.get("ctx") or {}
+    if not name:  # a check of several together names its variable itself
+        return str(context.get("error", item["msg"]))
+    if kind == "missing":
+        return f"{name}: is missing; {_HELP.get(name, 'set it in the environment')}"
+    if kind == "string_too_short":
+        return f"{name}: should have at least {context['min_length']} characters; {_HELP.get(name, 'use a longer one')}"
+    if kind == "value_error":
+        return f"{name}: {context['error']}"
+    if kind in ("int_parsing", "greater_than_equal", "less_than_equal"):
+        return f"{name}: should be a whole number{_HELP.get(name, '')}"
+    if kind == "literal_error":
+        return f"{name}: should be {context['expected']}"
+    return f"{name}: {item['msg']}"
+
+
+_HELP = {
+    "DATABASE_URL": "set it to the database, for example postgresql://consult:password@db/consult",
+    "SECRET_KEY": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
+    "PUBLIC_URL": "set it to the address that people open, for example https://consult.example.org",
+    "TURN_SECRET": "use the shared secret of your TURN server",
+    "PORT": " from 0 to 65535, for example 8080",
+    "TRUSTED_PROXIES": " from 0 to 8: how many of your own proxies stand before this server",
+}
+
+
+def settings_or_exit(**given: Any) -> Settings:
+    """Return the settings, or say what is wrong with them and end the process with 2."""
+    try:
+        return read_settings(**given)
+    except SettingsWrong as wrong:
+        _exit_with(wrong.lines)
+
+
+def _exit_with(lines: list[str]) -> NoReturn:
+    print("Consult cannot start with these settings:", file=sys.stderr)
+    for line in lines:
+        print(f"  {line}", file=sys.stderr)
+    raise SystemExit(2)
