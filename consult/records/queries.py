@@ -1,0 +1,97 @@
+"""SQL of records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from consult.domain.ids import CaseId, RecordId
+from consult.records.model import MediaType, Record, UploadedBy
+
+RECORD = """
+select id, case_id, title, media_type, size_bytes, sha256, page_count, width_px, height_px, blob_key, uploaded_by,
+       uploaded_at
+from records
+"""
+
+LIST_RECORDS = RECORD + "where case_id = $1 and removed_at is null order by uploaded_at, id"
+
+FETCH_RECORD = RECORD + "where id = $1 and removed_at is null"
+
+# Two uploads at once must not both find room: the case's row orders them.
+LOCK_CASE = "select id from cases where id = $1 for update"
+
+FETCH_CASE_BYTES = "select coalesce(sum(size_bytes), 0)::bigint from records where case_id = $1 and removed_at is null"
+
+INSERT_RECORD = """
+insert into records (id, case_id, title, media_type, size_bytes, sha256, page_count, width_px, height_px, blob_key,
+                     uploaded_by, uploaded_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+"""
+
+REMOVE_RECORD = """
+update records set removed_at = $4
+where id = $1 and case_id = $2 and removed_at is null and ($3::text is null or uploaded_by = $3)
+returning id
+"""
+
+
+async def list_records(conn: asyncpg.Connection, case_id: CaseId) -> list[Record]:
+    return [_record(row) for row in await conn.fetch(LIST_RECORDS, case_id)]
+
+
+async def fetch_record(conn: asyncpg.Connection, record_id: RecordId) -> Record | None:
+    row = await conn.fetchrow(FETCH_RECORD, record_id)
+    return None if row is None else _record(row)
+
+
+async def lock_case(conn: asyncpg.Connection, case_id: CaseId) -> bool:
+    return await conn.fetchval(LOCK_CASE, case_id) is not None
+
+
+async def fetch_case_bytes(conn: asyncpg.Connection, case_id: CaseId) -> int:
+    used: int = await conn.fetchval(FETCH_CASE_BYTES, case_id)
+    return used
+
+
+async def insert_record(conn: asyncpg.Connection, record: Record) -> None:
+    await conn.execute(
+        INSERT_RECORD,
+        record.id,
+        record.case_id,
+        record.title,
+        record.media_type,
+        record.size_bytes,
+        record.sha256,
+        record.page_count,
+        record.width_px,
+        record.height_px,
+        record.blob_key,
+        record.uploaded_by,
+        record.uploaded_at,
+    )
+
+
+async def remove_record(
+    conn: asyncpg.Connection, case_id: CaseId, record_id: RecordId, uploaded_by: UploadedBy | None, now: datetime
+) -> bool:
+    return await conn.fetchval(REMOVE_RECORD, record_id, case_id, uploaded_by, now) is not None
+
+
+def _record(row: Any) -> Record:
+    return Record(
+        id=RecordId(row["id"]),
+        case_id=CaseId(row["case_id"]),
+        title=row["title"],
+        media_type=MediaType(row["media_type"]),
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        page_count=row["page_count"],
+        width_px=row["width_px"],
+        height_px=row["height_px"],
+        blob_key=row["blob_key"],
+        uploaded_by=UploadedBy(row["uploaded_by"]),
+        uploaded_at=row["uploaded_at"],
+    )

@@ -1,0 +1,153 @@
+"""Links: issuing, opening, revoking, and the visits that come of them (SECURITY 1 to 5).
+
+A link's secret and short code leave this module once, in an IssuedLink; the database holds their hashes. Whatever is wrong
+with a link, the answer is the same LinkNotUsable. How often somebody may try is limited by the views.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from consult.domain.errors import LinkNotUsable, NotFound
+from consult.domain.ids import AppointmentId, InvitationId
+from consult.scheduling import invitation_queries as queries
+from consult.scheduling.links import (
+    CODE_BYTES,
+    JOIN_AFTER,
+    MAX_CODE_TRIES,
+    SECRET_BYTES,
+    IssuedLink,
+    OpenedInvitation,
+    Visit,
+    encode_code,
+    encode_secret,
+    hash_code,
+    hash_secret,
+    read_code,
+    read_number,
+    read_secret,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody besides the patient. role: physician, interpreter, caregiver. person_id: given again for a further link."""
+
+    name: str
+    role: str
+    person_id: uuid.UUID
+
+
+async def issue_link(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, *, now: datetime, guest: Guest | None = None
+) -> IssuedLink:
+    """Return a new link for the appointment's patient, or for a guest. Earlier links stay good.
+
+    Raises NotFound if the appointment is unknown or cancelled.
+    """
+    invitee = await queries.fetch_invitee(conn, appointment_id)
+    if invitee is None or invitee["cancelled_at"] is not None:
+        raise NotFound
+    secret = encode_secret(secrets.token_bytes(SECRET_BYTES))
+    code = encode_code(secrets.token_bytes(CODE_BYTES))
+    invitation_id = await queries.insert_invitation(
+        conn,
+        appointment_id,
+        person_id=guest.person_id if guest else invitee["patient_id"],
+        role=guest.role if guest else "patient",
+        name=guest.name if guest else invitee["name"],
+        secret_hash=hash_secret(secret),
+        code_hash=hash_code(appointment_id, code),
+        now=now,
+    )
+    return IssuedLink(invitation_id, appointment_id, invitee["number"], secret, code)
+
+
+async def revoke_links(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, *, now: datetime, person_id: uuid.UUID | None = None
+) -> list[str]:
+    """End every link of an appointment, or those of one person, and with them their visits, at once.
+
+    Returns the person_ids that lost a link: who is in the room with one has to be removed by RemovePerson.
+    """
+    return sorted(str(person) for person in await queries.revoke_invitations(conn, appointment_id, person_id, now))
+
+
+async def open_invitation(
+    conn: asyncpg.Connection,
+    *,
+    now: datetime,
+    secret: str | None = None,
+    number: str | None = None,
+    code: str | None = None,
+    earlier_token: str | None = None,
+) -> OpenedInvitation:
+    """Return a visit for a link's secret, or for an appointment's number with the short code.
+
+    earlier_token: the visit cookie that the device came with. If it is the same person's, the visit goes on (and with it
+    the seat) under a new token; else the device gets a visit of its own.
+    Raises LinkNotUsable. Opens its own transactions, so that a wrong code is counted though an error follows: not to be
+    called within one.
+    """
+    assert not conn.is_in_transaction()
+    if secret:
+        found = await _find_by_secret(conn, secret, now)
+    else:
+        found = await _find_by_code(conn, number or "", code or "", now)
+    if found is None:
+        raise LinkNotUsable
+    invitation_id, appointment_id, person_id = found
+    token = encode_secret(secrets.token_bytes(SECRET_BYTES))
+    async with conn.transaction():
+        if earlier_token:
+            visit_id = await queries.continue_visit(
+                conn, hash_secret(earlier_token), invitation_id, hash_secret(token), appointment_id, person_id
+            )
+            if visit_id is not None:
+                return OpenedInvitation(visit_id, token, appointment_id, same_device=True)
+            await queries.end_visit(conn, hash_secret(earlier_token), now)
+        visit_id = await queries.insert_visit(conn, invitation_id, hash_secret(token), now)
+    return OpenedInvitation(visit_id, token, appointment_id, same_device=False)
+
+
+async def find_visit(conn: asyncpg.Connection, token: str, now: datetime) -> Visit | None:
+    """Return the visit behind a cookie, or None if there is none, it ended, or its link is no longer good."""
+    return await queries.find_visit(conn, hash_secret(token), now, JOIN_AFTER)
+
+
+async def end_visit(conn: asyncpg.Connection, token: str, now: datetime) -> None:
+    await queries.end_visit(conn, hash_secret(token), now)
+
+
+_Found = tuple[InvitationId, AppointmentId, uuid.UUID]
+
+
+async def _find_by_secret(conn: asyncpg.Connection, typed: str, now: datetime) -> _Found | None:
+    secret = read_secret(typed)
+    if secret is None:
+        return None
+    row = await queries.find_by_secret(conn, hash_secret(secret), now - JOIN_AFTER)
+    return None if row is None else (InvitationId(row["id"]), AppointmentId(row["appointment_id"]), row["person_id"])
+
+
+async def _find_by_code(conn: asyncpg.Connection, typed_number: str, typed_code: str, now: datetime) -> _Found | None:
+    number, code = read_number(typed_number), read_code(typed_code)
+    if number is None or code is None:
+        return None  # what cannot be a code at all is a slip of the finger and costs no try
+    async with conn.transaction():
+        appointment_id = await queries.fetch_appointment_by_number(conn, number, now - JOIN_AFTER)
+        if appointment_id is None:
+            return None
+        wanted = hash_code(appointment_id, code)
+        alive = [row for row in await queries.lock_codes(conn, appointment_id) if row["code_tries"] < MAX_CODE_TRIES]
+        for row in alive:
+            if hmac.compare_digest(row["code_hash"], wanted):
+                return InvitationId(row["id"]), appointment_id, row["person_id"]
+        await queries.count_code_try(conn, [row["id"] for row in alive])
+    return None

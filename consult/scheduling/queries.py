@@ -1,0 +1,227 @@
+"""SQL of working hours and appointments. `invitation_queries` holds that of links and visits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.scheduling.model import Appointment, AppointmentDetails, DayLine, Slot, WorkingBlock
+
+EXPERT_LOCK = 0x5107  # the class of advisory locks that order the bookings of one expert
+
+LOCK_EXPERT = "select pg_advisory_xact_lock($1::integer, ($2::bigint % 2147483647)::integer)"
+
+LIST_WORKING_HOURS = """
+select expert_id, weekday, starts, ends from working_hours where expert_id = any($1::bigint[])
+order by expert_id, weekday, starts
+"""
+
+DELETE_WORKING_HOURS = "delete from working_hours where expert_id = $1"
+
+INSERT_WORKING_HOURS = "insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5)"
+
+LIST_TAKEN = """
+select expert_id, lower(during) as starts_at, upper(during) as ends_at
+from appointments
+where expert_id = any($1::bigint[]) and cancelled_at is null and during && tstzrange($2, $3)
+"""
+
+INSERT_APPOINTMENT = """
+insert into appointments (id, case_id, expert_id, during, booked_by, booked_at)
+values ($1, $2, $3, tstzrange($4, $5, '[)'), $6, $7)
+returning number
+"""
+
+CANCEL_APPOINTMENT = """
+update appointments set cancelled_at = $2 where id = $1 and cancelled_at is null returning id
+"""
+
+APPOINTMENT = """
+select a.id, a.number, a.case_id, a.expert_id, lower(a.during) as starts_at, upper(a.during) as ends_at,
+       a.booked_by, a.booked_at, a.cancelled_at,
+       e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone,
+       p.name as patient_name, p.email as patient_email, p.language as patient_language,
+       p.time_zone as patient_time_zone, c.diagnosis, b.name as booked_by_name
+from appointments a
+join staff e on e.id = a.expert_id
+join staff b on b.id = a.booked_by
+join cases c on c.id = a.case_id
+join patients p on p.id = c.patient_id
+"""
+
+FETCH_APPOINTMENT = APPOINTMENT + "where a.id = $1"
+
+LIST_APPOINTMENTS = APPOINTMENT + "where a.case_id = $1 order by lower(a.during), a.number"
+
+# Whom a new link may go to: the next or latest appointment with this number, or with this patient's address.
+FIND_FOR_NEW_LINK = """
+select a.id
+from appointments a
+join cases c on c.id = a.case_id
+join patients p on p.id = c.patient_id
+where a.cancelled_at is null and upper(a.during) > $3 and p.email <> ''
+  and (a.number = $1 or lower(p.email) = lower($2))
+order by lower(a.during) limit 3
+"""
+
+# Who waits: the last word of a device in the lobby was that it waits, and the room did not close since.
+LIST_DAY = """
+select a.id, a.number, a.case_id, a.expert_id, lower(a.during) as starts_at, upper(a.during) as ends_at,
+       a.booked_by, a.booked_at, a.cancelled_at, p.name as patient_name, c.diagnosis,
+       (select count(*) from records r where r.case_id = a.case_id and r.removed_at is null) as record_count,
+       (select count(*) from questions q where q.case_id = a.case_id) as question_count,
+       exists (
+         select from visits v join invitations i on i.id = v.invitation_id where i.appointment_id = a.id
+       ) as link_opened,
+       (
+         select min(last.happened_at) from (
+           select distinct on (payload ->> 'member_id') kind, happened_at
+           from room_events
+           where appointment_id = a.id
+             and kind in ('MemberWaiting', 'MemberAdmitted', 'MemberJoined', 'MemberLeft')
+           order by payload ->> 'member_id', happened_at desc
+         ) last where last.kind = 'MemberWaiting'
+       ) as waiting_since,
+       k.started_at as call_started_at, k.ended_at as call_ended_at
+from appointments a
+join cases c on c.id = a.case_id
+join patients p on p.id = c.patient_id
+left join consultations k on k.appointment_id = a.id
+where a.cancelled_at is null and a.during && tstzrange($1, $2) and ($3::bigint is null or a.expert_id = $3)
+order by lower(a.during), a.number
+"""
+
+COUNT_BY_DAY = """
+select (lower(during) at time zone $3)::date as day, count(*) as appointments
+from appointments
+where cancelled_at is null and lower(during) >= $1 and lower(during) < $2
+group by 1
+"""
+
+
+async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
+    """Order the bookings of one expert until this transaction ends."""
+    await conn.execute(LOCK_EXPERT, EXPERT_LOCK, expert_id)
+
+
+async def list_working_hours(
+    conn: asyncpg.Connection, expert_ids: Sequence[StaffId]
+) -> dict[StaffId, list[WorkingBlock]]:
+    hours: dict[StaffId, list[WorkingBlock]] = {expert_id: [] for expert_id in expert_ids}
+    for row in await conn.fetch(LIST_WORKING_HOURS, list(expert_ids)):
+        hours[StaffId(row["expert_id"])].append(WorkingBlock(row["weekday"], row["starts"], row["ends"]))
+    return hours
+
+
+async def replace_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks: Sequence[WorkingBlock]) -> None:
+    await conn.execute(DELETE_WORKING_HOURS, expert_id)
+    await conn.executemany(
+        INSERT_WORKING_HOURS,
+        [(uuid.uuid4(), expert_id, block.weekday, block.starts, block.ends) for block in blocks],
+    )
+
+
+async def list_taken(
+    conn: asyncpg.Connection, expert_ids: Sequence[StaffId], between: Slot
+) -> dict[StaffId, list[Slot]]:
+    taken: dict[StaffId, list[Slot]] = {expert_id: [] for expert_id in expert_ids}
+    for row in await conn.fetch(LIST_TAKEN, list(expert_ids), between.starts_at, between.ends_at):
+        taken[StaffId(row["expert_id"])].append(Slot(row["starts_at"], row["ends_at"]))
+    return taken
+
+
+async def insert_appointment(
+    conn: asyncpg.Connection, case_id: CaseId, expert_id: StaffId, slot: Slot, booked_by: StaffId, now: datetime
+) -> Appointment:
+    """Raises asyncpg.ExclusionViolationError if the expert is busy in that time."""
+    appointment_id = AppointmentId(uuid.uuid4())
+    number: int = await conn.fetchval(
+        INSERT_APPOINTMENT, appointment_id, case_id, expert_id, slot.starts_at, slot.ends_at, booked_by, now
+    )
+    return Appointment(
+        id=appointment_id,
+        number=number,
+        case_id=case_id,
+        expert_id=expert_id,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+        booked_by=booked_by,
+        booked_at=now,
+        cancelled_at=None,
+    )
+
+
+async def cancel_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
+    return await conn.fetchval(CANCEL_APPOINTMENT, appointment_id, now) is not None
+
+
+async def fetch_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> AppointmentDetails | None:
+    row = await conn.fetchrow(FETCH_APPOINTMENT, appointment_id)
+    return None if row is None else _details(row)
+
+
+async def list_appointments(conn: asyncpg.Connection, case_id: CaseId) -> list[AppointmentDetails]:
+    return [_details(row) for row in await conn.fetch(LIST_APPOINTMENTS, case_id)]
+
+
+async def find_for_new_link(
+    conn: asyncpg.Connection, number: int | None, email: str, ended_after: datetime
+) -> list[AppointmentId]:
+    rows = await conn.fetch(FIND_FOR_NEW_LINK, number, email, ended_after)
+    return [AppointmentId(row["id"]) for row in rows]
+
+
+async def list_day(conn: asyncpg.Connection, bounds: Slot, expert_id: StaffId | None) -> list[DayLine]:
+    return [
+        DayLine(
+            appointment=_appointment(row),
+            patient_name=row["patient_name"],
+            diagnosis=row["diagnosis"],
+            record_count=row["record_count"],
+            question_count=row["question_count"],
+            link_opened=row["link_opened"],
+            waiting_since=row["waiting_since"],
+            call_started_at=row["call_started_at"],
+            call_ended_at=row["call_ended_at"],
+        )
+        for row in await conn.fetch(LIST_DAY, bounds.starts_at, bounds.ends_at, expert_id)
+    ]
+
+
+async def count_by_day(conn: asyncpg.Connection, bounds: Slot, time_zone: str) -> dict[Any, int]:
+    rows = await conn.fetch(COUNT_BY_DAY, bounds.starts_at, bounds.ends_at, time_zone)
+    return {row["day"]: row["appointments"] for row in rows}
+
+
+def _appointment(row: Any) -> Appointment:
+    return Appointment(
+        id=AppointmentId(row["id"]),
+        number=row["number"],
+        case_id=CaseId(row["case_id"]),
+        expert_id=StaffId(row["expert_id"]),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        booked_by=StaffId(row["booked_by"]),
+        booked_at=row["booked_at"],
+        cancelled_at=row["cancelled_at"],
+    )
+
+
+def _details(row: Any) -> AppointmentDetails:
+    return AppointmentDetails(
+        appointment=_appointment(row),
+        expert_name=row["expert_name"],
+        expert_specialty=row["expert_specialty"],
+        expert_time_zone=row["expert_time_zone"],
+        patient_name=row["patient_name"],
+        patient_email=row["patient_email"],
+        patient_language=row["patient_language"],
+        patient_time_zone=row["patient_time_zone"],
+        diagnosis=row["diagnosis"],
+        booked_by_name=row["booked_by_name"],
+    )

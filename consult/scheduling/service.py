@@ -1,0 +1,240 @@
+"""Booking: working hours, free slots, appointments. Links and visits are in `invitations`, offered from here too.
+
+Functions take a connection; who calls owns the transaction, except where a docstring says otherwise. The database never
+lets an expert's appointments overlap; the lock taken here only makes many people wait in line instead of in a deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from consult.cases import service as cases
+from consult.domain.access import StaffRole
+from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
+from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.words import N_
+from consult.people import service as people
+from consult.people.model import Staff
+from consult.scheduling import queries
+from consult.scheduling.invitations import (
+    Guest,
+    end_visit,
+    find_visit,
+    issue_link,
+    open_invitation,
+    revoke_links,
+)
+from consult.scheduling.links import JOIN_AFTER, IssuedLink
+from consult.scheduling.model import (
+    DEFAULT_LENGTH,
+    LONGEST,
+    MAX_BLOCKS_A_WEEK,
+    MAX_DAYS_AHEAD,
+    SHORTEST,
+    Appointment,
+    AppointmentDetails,
+    DayLine,
+    Slot,
+    WorkingBlock,
+    day_bounds,
+    free_of,
+    nearest,
+    slots_of,
+    wrong_blocks,
+)
+
+__all__ = [
+    "Guest",
+    "book",
+    "cancel",
+    "count_by_day",
+    "end_visit",
+    "fetch_appointment",
+    "fetch_working_hours",
+    "find_for_new_link",
+    "find_visit",
+    "free_slots",
+    "issue_link",
+    "list_appointments",
+    "list_day",
+    "list_free_slots",
+    "open_invitation",
+    "revoke_links",
+    "set_working_hours",
+]
+
+NEAR_DAYS = 14
+
+
+async def fetch_working_hours(conn: asyncpg.Connection, expert_id: StaffId) -> list[WorkingBlock]:
+    """Return an expert's week, ordered by day and start."""
+    hours = await queries.list_working_hours(conn, [expert_id])
+    return hours[expert_id]
+
+
+async def set_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks: Sequence[WorkingBlock]) -> None:
+    """Replace an expert's week. Appointments that were booked before stay.
+
+    Raises InvalidInput with fields `block-N` (its place from 0), NotFound if there is no such expert.
+    """
+    wrong = wrong_blocks(blocks)
+    if wrong:
+        raise InvalidInput({f"block-{place}": sentence for place, sentence in wrong.items()})
+    if len(blocks) > MAX_BLOCKS_A_WEEK:
+        raise InvalidInput({"hours": N_("These are too many rows for one week. Join hours that touch each other.")})
+    await _expert(conn, expert_id)
+    async with conn.transaction():
+        await queries.lock_expert(conn, expert_id)
+        await queries.replace_working_hours(conn, expert_id, blocks)
+
+
+async def free_slots(
+    conn: asyncpg.Connection,
+    expert_id: StaffId,
+    day_from: date,
+    day_to: date,
+    length: timedelta = DEFAULT_LENGTH,
+    *,
+    now: datetime,
+) -> list[Slot]:
+    """Return an expert's free slots from day_from to day_to, both included. Days are the expert's. Raises NotFound."""
+    expert = await _expert(conn, expert_id)
+    return (await list_free_slots(conn, [expert], day_from, day_to, length, now=now))[expert_id]
+
+
+async def list_free_slots(
+    conn: asyncpg.Connection,
+    experts: Sequence[Staff],
+    day_from: date,
+    day_to: date,
+    length: timedelta = DEFAULT_LENGTH,
+    *,
+    now: datetime,
+) -> dict[StaffId, list[Slot]]:
+    """Return the free slots of several experts, by two statements in all. Days are each expert's own."""
+    day_to = min(day_to, day_from + timedelta(days=MAX_DAYS_AHEAD))
+    ids = [expert.id for expert in experts]
+    hours = await queries.list_working_hours(conn, ids)
+    # A day somewhere on earth begins up to 14 hours before and ends up to 12 hours after that of UTC.
+    widest = Slot(_utc(day_from) - timedelta(days=1), _utc(day_to) + timedelta(days=2))
+    taken = await queries.list_taken(conn, ids, widest)
+    return {
+        expert.id: free_of(
+            slots_of(hours[expert.id], ZoneInfo(expert.time_zone), day_from, day_to, length), taken[expert.id], now
+        )
+        for expert in experts
+    }
+
+
+async def book(
+    conn: asyncpg.Connection,
+    case_id: CaseId,
+    expert_id: StaffId,
+    starts_at: datetime,
+    length: timedelta = DEFAULT_LENGTH,
+    *,
+    booked_by: StaffId,
+    now: datetime,
+    outside_hours: bool = False,
+) -> tuple[Appointment, IssuedLink]:
+    """Return the new appointment and the patient's link. Of many who want one time, exactly one gets it.
+
+    outside_hours: the scheduler arranged a time that is not among the free slots; it may have begun a moment ago.
+    Raises SlotInPast, SlotOutsideHours, SlotTaken (values["nearest"]: list[Slot], the closest free ones), NotFound.
+    """
+    if not SHORTEST <= length <= LONGEST:
+        raise InvalidInput({"length": N_("A call lasts between 10 minutes and 3 hours.")})
+    slot = Slot(starts_at.astimezone(UTC), starts_at.astimezone(UTC) + length)
+    grace = timedelta(minutes=5) if outside_hours else timedelta()
+    if slot.starts_at <= now - grace:
+        raise SlotInPast
+    if slot.starts_at > now + timedelta(days=MAX_DAYS_AHEAD):
+        raise SlotOutsideHours
+    expert = await _expert(conn, expert_id)
+    await cases.fetch_case(conn, case_id)
+    try:
+        async with conn.transaction():
+            await queries.lock_expert(conn, expert_id)
+            if not outside_hours and not await _is_working_slot(conn, expert, slot, length):
+                raise SlotOutsideHours
+            appointment = await queries.insert_appointment(conn, case_id, expert_id, slot, booked_by, now)
+            link = await issue_link(conn, appointment.id, now=now)
+    except asyncpg.ExclusionViolationError:
+        raise SlotTaken(nearest=await _nearest_free(conn, expert, slot, length, now)) from None
+    return appointment, link
+
+
+async def cancel(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> list[str]:
+    """Cancel an appointment and end its links at once. Cancelling twice changes nothing.
+
+    Returns the person_ids whose links ended. The caller orders the room closed (CloseRoom). Raises NotFound.
+    """
+    await fetch_appointment(conn, appointment_id)
+    async with conn.transaction():
+        if not await queries.cancel_appointment(conn, appointment_id, now):
+            return []
+        return await revoke_links(conn, appointment_id, now=now)
+
+
+async def fetch_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> AppointmentDetails:
+    """Return an appointment, cancelled ones too. Raises NotFound."""
+    details = await queries.fetch_appointment(conn, appointment_id)
+    if details is None:
+        raise NotFound
+    return details
+
+
+async def list_appointments(conn: asyncpg.Connection, case_id: CaseId) -> list[AppointmentDetails]:
+    """Return a case's appointments in the order of time, cancelled ones too."""
+    return await queries.list_appointments(conn, case_id)
+
+
+async def list_day(
+    conn: asyncpg.Connection, day: date, zone: ZoneInfo, *, expert_id: StaffId | None = None
+) -> list[DayLine]:
+    """Return the appointments of a day in a zone, in the order of time; of one expert if one is named."""
+    return await queries.list_day(conn, day_bounds(day, zone), expert_id)
+
+
+async def count_by_day(conn: asyncpg.Connection, day_from: date, day_to: date, zone: ZoneInfo) -> dict[date, int]:
+    """Return how many appointments begin on each day of a zone; days without any are left out."""
+    bounds = Slot(day_bounds(day_from, zone).starts_at, day_bounds(day_to, zone).ends_at)
+    return await queries.count_by_day(conn, bounds, zone.key)
+
+
+async def find_for_new_link(
+    conn: asyncpg.Connection, *, number: int | None, email: str, now: datetime
+) -> list[AppointmentId]:
+    """Return the appointments whose patient may be sent a new link; none if nobody fits."""
+    return await queries.find_for_new_link(conn, number, email.strip(), now - JOIN_AFTER)
+
+
+async def _expert(conn: asyncpg.Connection, expert_id: StaffId) -> Staff:
+    staff = await people.fetch_staff(conn, expert_id)
+    if staff is None or staff.role is not StaffRole.EXPERT:
+        raise NotFound
+    return staff
+
+
+async def _is_working_slot(conn: asyncpg.Connection, expert: Staff, slot: Slot, length: timedelta) -> bool:
+    hours = await queries.list_working_hours(conn, [expert.id])
+    zone = ZoneInfo(expert.time_zone)
+    day = slot.starts_at.astimezone(zone).date()
+    return slot in slots_of(hours[expert.id], zone, day, day, length)
+
+
+async def _nearest_free(
+    conn: asyncpg.Connection, expert: Staff, slot: Slot, length: timedelta, now: datetime
+) -> list[Slot]:
+    day = slot.starts_at.astimezone(ZoneInfo(expert.time_zone)).date()
+    day_from = max(day - timedelta(days=NEAR_DAYS), now.astimezone(ZoneInfo(expert.time_zone)).date())
+    free = await list_free_slots(conn, [expert], day_from, day + timedelta(days=NEAR_DAYS), length, now=now)
+    return nearest(free[expert.id], slot.starts_at)
+
+
+def _utc(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
