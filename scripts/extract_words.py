@@ -1,0 +1,71 @@
+"""Bring the catalogues up to date with the words in templates, Python and scripts: `make words`.
+
+Writes locale/consult.pot and merges it into every locale/*/LC_MESSAGES/consult.po. Locations name files only, so that a moved
+line changes nothing; they also tell which words the scripts need.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+TOP = Path(__file__).resolve().parent.parent
+TEMPLATE = TOP / "locale" / "consult.pot"
+METHODS = [
+    ("consult/**.py", "python"),
+    ("templates/**.html", "jinja2"),
+    ("static/js/**.js", "javascript"),
+]
+OPTIONS = {"templates/**.html": {"trimmed": "true"}, "static/js/**.js": {"encoding": "utf-8"}}
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "lazy": None}
+
+
+def extract() -> Catalog:
+    """Return every word that people read, with the files it stands in."""
+    catalog = Catalog(project="consult", charset="utf-8")
+    for folder in ("consult", "templates", "static/js"):
+        found = extract_from_dir(TOP / folder, _below(folder), _options(folder), keywords=KEYWORDS, comment_tags=("Words:",))
+        for file_name, _line, message, comments, context in found:
+            catalog.add(message, None, [(f"{folder}/{file_name}", None)], auto_comments=comments, context=context)
+    return catalog
+
+
+def _below(folder: str) -> list[tuple[str, str]]:
+    return [(pattern.removeprefix(f"{folder}/"), method) for pattern, method in METHODS if pattern.startswith(folder)]
+
+
+def _options(folder: str) -> dict[str, dict[str, str]]:
+    return {pattern.removeprefix(f"{folder}/"): kept for pattern, kept in OPTIONS.items() if pattern.startswith(folder)}
+
+
+def read_catalogue(path: Path) -> Catalog:
+    with path.open("rb") as file:
+        return read_po(file)
+
+
+def _write(path: Path, catalog: Catalog) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    out = BytesIO()
+    write_po(out, catalog, width=118, sort_output=True, omit_header=False, include_lineno=False, ignore_obsolete=True)
+    path.write_bytes(out.getvalue())
+
+
+def main() -> None:
+    found = extract()
+    _write(TEMPLATE, found)
+    for path in sorted((TOP / "locale").glob("*/LC_MESSAGES/consult.po")):
+        catalog = read_catalogue(path)
+        catalog.update(found, no_fuzzy_matching=True)
+        write_mo(BytesIO(), catalog)  # fails here rather than at start
+        _write(path, catalog)
+        missing = [message.id for message in catalog if message.id and not message.string]
+        print(f"{path.relative_to(TOP)}: {len(catalog)} messages, {len(missing)} without a translation")
+
+
+if __name__ == "__main__":
+    main()
