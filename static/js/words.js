@@ -3,8 +3,7 @@
  * The words of scripts. Owns: the catalogue of the page's language, loaded once from /words/{language}.json.
  * English sentences are the keys, so English needs no request; a sentence that is not in the catalogue stays English.
  *
- * The catalogue: { "sentence": "translation" | ["singular", "plural"] }; the empty key, if there is one, is about the
- * catalogue itself and is passed over.
+ * The catalogue: { "words": { "sentence": "translation" | ["singular", "plural"] } }, keyed by a plural's singular.
  */
 
 /** @typedef {Record<string, string | number>} Values */
@@ -23,7 +22,8 @@ async function load() {
   try {
     const answer = await fetch(`/words/${encodeURIComponent(language)}.json`, { signal: AbortSignal.timeout(CATALOGUE_WAIT_MS) });
     if (!answer.ok) return;
-    for (const [key, value] of Object.entries(await answer.json())) if (key) catalogue.set(key, value);
+    const { words } = await answer.json();
+    for (const [key, value] of Object.entries(words ?? {})) catalogue.set(key, value);
   } catch {
     // The page goes on in English: a missing translation must not stop a call.
   }
