@@ -107,7 +107,10 @@ async def list_cases(
     expert_id: StaffId | None = None,
     limit: int = MAX_LISTED,
 ) -> list[CaseLine]:
-    """Cases, newest first. search: part of a name or diagnosis, or a case number. expert_id: only cases booked with them."""
+    """Return cases, newest first.
+
+    search: part of a name or diagnosis, or a case number. expert_id: only cases that were booked with them.
+    """
     words = search.strip()
     pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" if words else None
     return await queries.list_cases(conn, pattern=pattern, expert_id=expert_id, limit=limit, now=now)

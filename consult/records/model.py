@@ -107,7 +107,7 @@ class ByteRange:
 def range_of(header: str | None, size_bytes: int) -> ByteRange | None:
     """Return the one range that a Range header asks for, or None to send everything.
 
-    Raises ValueError if the range lies outside the file (RFC 9110 §14.1.2). Several ranges at once are sent as everything.
+    Raises ValueError if the range lies outside the file (RFC 9110 §14.1.2). Several ranges at once get everything.
     """
     if header is None or not header.startswith("bytes=") or "," in header:
         return None

@@ -1,8 +1,8 @@
 """Opens one file of unknown origin and says how many pages and points it has. Run as a process of its own.
 
 `python -m consult.records.parse TYPE PATH` prints one line of JSON: {"page_count", "width_px", "height_px"} or
-{"refused": CODE} with CODE one of broken, encrypted, too_many_pages, too_many_pixels. It limits its own CPU time, memory,
-files and processes, and cuts itself off the network where the system lets it, before it reads a byte.
+{"refused": CODE} with CODE one of broken, encrypted, too_many_pages, too_many_pixels. It limits its own CPU time,
+memory and files, and cuts itself off the network where the system lets it, before it reads a byte.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def main() -> int:
         found = {"refused": str(refused)}
     except MemoryError:
         found = {"refused": "broken"}
-    print(json.dumps(found), flush=True)
+    sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
 

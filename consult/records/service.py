@@ -58,7 +58,10 @@ async def keep_record(
     now: datetime,
     title: str = "",
 ) -> Record:
-    """Keep a received file. title: what people read; made from the file's name if empty. Raises QuotaReached, NotFound."""
+    """Keep a received file. title: what people read; made from the file's name if empty.
+
+    Raises QuotaReached, NotFound.
+    """
     record_id = RecordId(uuid.uuid4())
     record = Record(
         id=record_id,
@@ -112,9 +115,9 @@ async def remove_record(
     uploaded_by: UploadedBy | None = None,
     now: datetime,
 ) -> None:
-    """Take a record out of its case. uploaded_by: only if it came from them (patients take back their own). Raises NotFound.
+    """Take a record out of its case. uploaded_by: only if it came from them; patients take back their own.
 
-    The bytes stay until retention clears them, because a View in a Timeline may show them.
+    Raises NotFound. The bytes stay until retention clears them, because a View in a Timeline may show them.
     """
     if not await queries.remove_record(conn, case_id, record_id, uploaded_by, now):
         raise NotFound

@@ -29,7 +29,7 @@ returning person_id
 """
 
 # What makes a link good, besides its hash. The last parameter is the instant before which a call may not have ended.
-FIND_BY_SECRET = """
+FIND_BY_HASH = """
 select i.id, i.appointment_id, i.person_id
 from invitations i join appointments a on a.id = i.appointment_id
 where i.secret_hash = $1 and i.revoked_at is null and a.cancelled_at is null and upper(a.during) > $2
@@ -108,7 +108,7 @@ async def revoke_invitations(
 
 async def find_by_secret(conn: asyncpg.Connection, secret_hash: bytes, ended_after: datetime) -> Any:
     """id, appointment_id, person_id of the good link with this hash, or None."""
-    return await conn.fetchrow(FIND_BY_SECRET, secret_hash, ended_after)
+    return await conn.fetchrow(FIND_BY_HASH, secret_hash, ended_after)
 
 
 async def fetch_appointment_by_number(

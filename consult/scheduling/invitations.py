@@ -1,7 +1,7 @@
 """Links: issuing, opening, revoking, and the visits that come of them (SECURITY 1 to 5).
 
-A link's secret and short code leave this module once, in an IssuedLink; the database holds their hashes. Whatever is wrong
-with a link, the answer is the same LinkNotUsable. How often somebody may try is limited by the views.
+A link's secret and short code leave this module once, in an IssuedLink; the database holds their hashes. Whatever is
+wrong with a link, the answer is the same LinkNotUsable. How often somebody may try is limited by the views.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from consult.scheduling.links import (
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Somebody besides the patient. role: physician, interpreter, caregiver. person_id: given again for a further link."""
+    """Somebody besides the patient. role: physician, interpreter, caregiver. person_id: kept for a further link."""
 
     name: str
     role: str
@@ -90,8 +90,8 @@ async def open_invitation(
 ) -> OpenedInvitation:
     """Return a visit for a link's secret, or for an appointment's number with the short code.
 
-    earlier_token: the visit cookie that the device came with. If it is the same person's, the visit goes on (and with it
-    the seat) under a new token; else the device gets a visit of its own.
+    earlier_token: the visit cookie that the device came with. If it is the same person's, the visit goes on (and with
+    it the seat) under a new token; else the device gets a visit of its own.
     Raises LinkNotUsable. Opens its own transactions, so that a wrong code is counted though an error follows: not to be
     called within one.
     """

@@ -51,8 +51,8 @@ class IssuedLink:
 class Visit:
     """An opened invitation on one device, with what its pages need. Only while the link is good.
 
-    person_id: the same on every device and for every link of this person. role: patient, physician, interpreter, caregiver.
-    time_zone: the patient's, None until their browser said it.
+    person_id: the same on every device and for every link of this person. role: patient, physician, interpreter or
+    caregiver. time_zone: the patient's, None until their browser said it.
     """
 
     id: VisitId
@@ -90,7 +90,7 @@ def encode_secret(random: bytes) -> str:
 
 
 def encode_code(random: bytes) -> str:
-    """Return 8 characters that are hard to misread. random: CODE_BYTES, many more than needed, so that none is favoured."""
+    """Return 8 characters that are hard to misread. random: CODE_BYTES, more than needed, so that none is favoured."""
     number = int.from_bytes(random, "big")
     letters: list[str] = []
     for _ in range(CODE_CHARS):

@@ -1,7 +1,7 @@
 """When an expert can be booked: working hours, free slots, appointments.
 
-Pure. Working hours are local times in the expert's zone. A slot is computed as a naive local time, attached to the zone and
-carried through UTC, so that a time which the clock skips does not exist, a time which the clock repeats is offered once,
+Pure. Working hours are local times in the expert's zone. A slot is computed as a naive local time, attached to the zone
+and carried through UTC, so that a time which the clock skips does not exist, a time which it repeats is offered once,
 and every slot is as long as the others.
 """
 
@@ -129,14 +129,14 @@ def _slots_of_block(block: WorkingBlock, zone: ZoneInfo, day: date, length: time
         if starts_at is None or (slots and starts_at < slots[-1].ends_at):
             continue
         ends_at = starts_at + length
-        # Across a gap a slot of constant length ends later on the wall than the naive sum: it must still end in the block.
+        # Across a gap a slot ends later on the wall than the naive sum: it must still end within the block.
         if ends_at.astimezone(zone).replace(tzinfo=None) <= block_end:
             slots.append(Slot(starts_at, ends_at))
     return slots
 
 
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the instant (UTC) of a naive local time: the first of two where the clock repeats it, None where it skips it."""
+    """Return the instant of a naive local time: the first of two where the clock repeats it, None where it skips it."""
     instant = local.replace(tzinfo=zone).astimezone(UTC)
     return instant if instant.astimezone(zone).replace(tzinfo=None) == local else None
 

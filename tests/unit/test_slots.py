@@ -1,0 +1,161 @@
+"""Free slots: local working hours through the zone and UTC, nights when the clock jumps included."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consult.scheduling.model import (
+    Slot,
+    WorkingBlock,
+    day_bounds,
+    free_of,
+    instant_of,
+    nearest,
+    slots_of,
+    wrong_blocks,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+SPRING = date(2026, 3, 29)  # 02:00 becomes 03:00
+AUTUMN = date(2026, 10, 25)  # 03:00 becomes 02:00
+HALF_HOUR = timedelta(minutes=30)
+HOUR = timedelta(hours=1)
+EARLY = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def hours(weekday: int, starts: str, ends: str) -> WorkingBlock:
+    return WorkingBlock(weekday, time.fromisoformat(starts), time.fromisoformat(ends))
+
+
+def local_times(slots: list[Slot], zone: ZoneInfo) -> list[str]:
+    return [slot.starts_at.astimezone(zone).strftime("%H:%M") for slot in slots]
+
+
+def test_slots_follow_each_other_from_the_start_of_the_hours() -> None:
+    monday = date(2026, 3, 9)
+    slots = slots_of([hours(0, "09:00", "11:30")], BERLIN, monday, monday, timedelta(minutes=45))
+    assert local_times(slots, BERLIN) == ["09:00", "09:45", "10:30"]
+    assert slots[0].starts_at == datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
+
+
+def test_a_slot_that_would_end_after_the_hours_is_not_offered() -> None:
+    monday = date(2026, 3, 9)
+    assert slots_of([hours(0, "09:00", "09:40")], BERLIN, monday, monday, timedelta(minutes=45)) == []
+
+
+def test_a_time_that_the_clock_skips_does_not_exist() -> None:
+    slots = slots_of([hours(6, "01:00", "05:00")], BERLIN, SPRING, SPRING, HALF_HOUR)
+    assert local_times(slots, BERLIN) == ["01:00", "01:30", "03:00", "03:30", "04:00", "04:30"]
+
+
+def test_a_slot_across_the_gap_keeps_its_length_and_nothing_overlaps_it() -> None:
+    slots = slots_of([hours(6, "01:50", "06:00")], BERLIN, SPRING, SPRING, timedelta(minutes=75))
+    assert local_times(slots, BERLIN) == ["01:50", "04:20"]
+    assert all(slot.ends_at - slot.starts_at == timedelta(minutes=75) for slot in slots)
+
+
+def test_a_slot_that_the_gap_pushes_past_the_end_of_the_hours_is_not_offered() -> None:
+    assert slots_of([hours(6, "01:30", "02:30")], BERLIN, SPRING, SPRING, HOUR) == []
+
+
+def test_a_time_that_the_clock_repeats_is_offered_once() -> None:
+    slots = slots_of([hours(6, "01:00", "04:00")], BERLIN, AUTUMN, AUTUMN, HALF_HOUR)
+    assert local_times(slots, BERLIN) == ["01:00", "01:30", "02:00", "02:30", "03:00", "03:30"]
+    assert slots[2].starts_at == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)  # the first of the two
+
+
+@pytest.mark.parametrize("local", [datetime(2026, 3, 29, 2, 0), datetime(2026, 3, 29, 2, 59)])  # noqa: DTZ001
+def test_there_is_no_instant_for_a_skipped_time(local: datetime) -> None:
+    assert instant_of(local, BERLIN) is None
+
+
+def test_a_day_has_23_or_25_hours_when_the_clock_jumps() -> None:
+    assert day_bounds(SPRING, BERLIN).ends_at - day_bounds(SPRING, BERLIN).starts_at == timedelta(hours=23)
+    assert day_bounds(AUTUMN, BERLIN).ends_at - day_bounds(AUTUMN, BERLIN).starts_at == timedelta(hours=25)
+
+
+def test_what_is_taken_or_past_is_not_free() -> None:
+    monday = date(2026, 3, 9)
+    slots = slots_of([hours(0, "09:00", "12:00")], BERLIN, monday, monday, HALF_HOUR)
+    taken = [Slot(slots[2].starts_at + timedelta(minutes=10), slots[2].ends_at + timedelta(minutes=10))]
+    free = free_of(slots, taken, now=slots[0].starts_at)
+    assert local_times(free, BERLIN) == ["09:30", "11:00", "11:30"]
+
+
+def test_touching_appointments_do_not_overlap() -> None:
+    one = Slot(EARLY, EARLY + HOUR)
+    assert not one.overlaps(Slot(EARLY + HOUR, EARLY + 2 * HOUR))
+    assert free_of([one], [Slot(EARLY + HOUR, EARLY + 2 * HOUR)], EARLY - HOUR) == [one]
+
+
+def test_the_nearest_slots_come_in_the_order_of_time() -> None:
+    slots = [Slot(EARLY + n * HOUR, EARLY + (n + 1) * HOUR) for n in (0, 2, 3, 9)]
+    assert nearest(slots, EARLY + 2 * HOUR) == slots[:3]
+
+
+def test_hours_that_end_before_they_start_or_overlap_are_named_by_their_place() -> None:
+    blocks = [
+        hours(0, "09:00", "12:00"),
+        hours(0, "13:00", "13:00"),
+        hours(0, "11:00", "14:00"),
+        hours(1, "11:00", "14:00"),
+    ]
+    assert set(wrong_blocks(blocks)) == {1, 2}
+    assert wrong_blocks([hours(0, "09:00", "12:00"), hours(0, "12:00", "14:00")]) == {}
+
+
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Berlin", "Europe/Lisbon", "America/Toronto", "America/Sao_Paulo", "Australia/Lord_Howe",
+     "Asia/Kolkata", "Pacific/Apia", "Africa/Casablanca", "America/St_Johns"]
+)  # fmt: skip
+MINUTES = st.integers(0, 24 * 60 - 1)
+
+
+@st.composite
+def weeks(draw: st.DrawFn) -> list[WorkingBlock]:
+    blocks: list[WorkingBlock] = []
+    for _ in range(draw(st.integers(1, 6))):
+        start, end = sorted((draw(MINUTES), draw(MINUTES)))
+        block = WorkingBlock(draw(st.integers(0, 6)), time(*divmod(start, 60)), time(*divmod(end, 60)))
+        if not wrong_blocks([*blocks, block]):
+            blocks.append(block)
+    return blocks
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    blocks=weeks(),
+    name=ZONES,
+    day=st.dates(date(2024, 1, 1), date(2030, 12, 31)),
+    minutes=st.integers(10, 180),
+    taken_at=st.lists(st.integers(0, 8 * 24 * 60), max_size=8),
+)
+def test_slots_of_any_week_in_any_zone_are_real_distinct_and_of_one_length(
+    blocks: list[WorkingBlock], name: str, day: date, minutes: int, taken_at: list[int]
+) -> None:
+    zone, length = ZoneInfo(name), timedelta(minutes=minutes)
+    day_to = day + timedelta(days=7)
+    slots = slots_of(blocks, zone, day, day_to, length)
+    assert slots == sorted(slots)
+    for slot, following in itertools.pairwise(slots):
+        assert slot.ends_at <= following.starts_at
+    walls = [slot.starts_at.astimezone(zone).replace(tzinfo=None) for slot in slots]
+    assert len(set(walls)) == len(walls)
+    for slot, wall in zip(slots, walls, strict=True):
+        assert slot.ends_at - slot.starts_at == length
+        assert instant_of(wall, zone) == slot.starts_at
+        end = slot.ends_at.astimezone(zone).replace(tzinfo=None)
+        assert any(
+            block.weekday == wall.weekday() and block.starts <= wall.time() and end.time() <= block.ends
+            for block in blocks
+        )
+    first = day_bounds(day, zone).starts_at
+    taken = [Slot(first + timedelta(minutes=m), first + timedelta(minutes=m) + length) for m in taken_at]
+    free = free_of(slots, taken, now=first)
+    assert free == [s for s in slots if s.starts_at > first and not any(s.overlaps(t) for t in taken)]
