@@ -11,9 +11,6 @@ from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-DOOR_OPENS_BEFORE = timedelta(minutes=30)
-DOOR_CLOSES_AFTER = timedelta(hours=2)
-
 
 class Door(StrEnum):
     OPEN = "open"
@@ -37,21 +34,17 @@ class Booking:
     started_at: datetime | None
     over_at: datetime | None
 
-    def door_for_guests(self, now: datetime) -> Door:
-        """Patients and their company: from 30 minutes before to 2 hours after."""
-        early = now < self.starts_at - DOOR_OPENS_BEFORE
-        return self._door(now, early=early, late=now > self.ends_at + DOOR_CLOSES_AFTER)
+    def door_for_guests(self, now: datetime, *, before: timedelta, after: timedelta) -> Door:
+        """Patients and their company: from `before` the start to `after` the end."""
+        return self._door(now, early=now < self.starts_at - before, late=now >= self.ends_at + after)
 
-    def door_for_expert(self, now: datetime) -> Door:
+    def door_for_expert(self, now: datetime, *, before: timedelta, after: timedelta) -> Door:
         """The expert of the appointment: any time on its day, in their own zone, and as long as guests may come."""
         zone = ZoneInfo(self.expert_zone)
-        opens = min(
-            self.starts_at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0),
-            self.starts_at - DOOR_OPENS_BEFORE,
-        )
-        last_day = self.ends_at.astimezone(zone).date()
-        late = now > self.ends_at + DOOR_CLOSES_AFTER and now.astimezone(zone).date() > last_day
-        return self._door(now, early=now < opens, late=late)
+        midnight = self.starts_at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        is_its_day = now.astimezone(zone).date() <= self.ends_at.astimezone(zone).date()
+        late = now >= self.ends_at + after and not is_its_day
+        return self._door(now, early=now < min(midnight, self.starts_at - before), late=late)
 
     def _door(self, now: datetime, *, early: bool, late: bool) -> Door:
         if self.over_at is not None and self.over_at <= now:

@@ -36,7 +36,8 @@ async def fetch_booking(conn: asyncpg.Connection, appointment_id: UUID) -> Booki
 
 _FETCH_STANDING = """
     select exists (select from seats
-                    where appointment_id = $1 and member_id = $2 and admitted_at is not null and removed_at is null) as admitted,
+                    where appointment_id = $1 and member_id = $2
+                      and admitted_at is not null and removed_at is null) as admitted,
            coalesce((select given from consents
                       where appointment_id = $1 and person_id = $3
                       order by answered_at desc, at_ms desc limit 1), false) as consented

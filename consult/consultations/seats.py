@@ -15,17 +15,16 @@ from consult.consultations import queries
 from consult.consultations.errors import (
     AppointmentCancelled,
     CallClosed,
-    CallNotOpen,
     ConsultationOver,
 )
 from consult.consultations.model import Booking, Door
-from consult.domain.errors import NotAllowed, NotFound
+from consult.domain.errors import ConsultError, NotAllowed, NotFound, TooEarly
 from consult.people.model import Staff
-from consult.scheduling.model import Visit
+from consult.scheduling.links import JOIN_AFTER, JOIN_BEFORE, Visit
 from signaling.ticket import LIFETIME_S, Grant, MemberId, PersonId, Role, RoomId, Seat
 
-_REFUSALS = {
-    Door.TOO_EARLY: CallNotOpen,
+_REFUSALS: dict[Door, type[ConsultError]] = {
+    Door.TOO_EARLY: TooEarly,
     Door.CLOSED: CallClosed,
     Door.CANCELLED: AppointmentCancelled,
     Door.OVER: ConsultationOver,
@@ -49,13 +48,12 @@ async def issue_seat_for_staff(
 ) -> Seat:
     """Return the seat of the appointment's expert, who hosts. device: from `device_of` the session.
 
-    Raises NotFound, NotAllowed (anybody else of the staff), AppointmentCancelled, CallNotOpen, CallClosed or
-    ConsultationOver.
+    Raises NotFound, NotAllowed (anybody else of the staff), AppointmentCancelled, TooEarly, CallClosed or ConsultationOver.
     """
     booking = await _fetch_booking(conn, appointment_id)
     if staff.id != booking.expert_id:
         raise NotAllowed()
-    _refuse_unless_open(booking.door_for_expert(now))
+    _refuse_unless_open(booking.door_for_expert(now, before=JOIN_BEFORE, after=JOIN_AFTER))
     return await _seat(
         conn, booking, now, member_id=f"s{staff.id}-{device}", person_id=f"staff:{staff.id}", name=staff.name,
         role=Role.EXPERT, grants=_HOST,
@@ -65,7 +63,7 @@ async def issue_seat_for_staff(
 async def issue_seat_for_visit(conn: asyncpg.Connection, visit: Visit, now: datetime) -> Seat:
     """Return the seat of somebody who came by a link. Raises as `issue_seat_for_staff`."""
     booking = await _fetch_booking(conn, visit.appointment_id)
-    _refuse_unless_open(booking.door_for_guests(now))
+    _refuse_unless_open(booking.door_for_guests(now, before=JOIN_BEFORE, after=JOIN_AFTER))
     role = Role(visit.role)
     return await _seat(
         conn, booking, now, member_id=str(visit.id), person_id=f"person:{visit.person_id}", name=visit.name, role=role,

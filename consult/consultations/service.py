@@ -1,6 +1,7 @@
 """What the rest of the application may ask of consultations.
 
-Seats are decided in `seats.py`, a room's events become facts in `ledger.py`, a recording's file is filed in `filing.py`.
+Seats are decided in `seats.py`, a room's events become facts in `ledger.py`, a recording's file is filed in
+`filing.py`.
 """
 
 from __future__ import annotations
