@@ -25,7 +25,6 @@ export class Connection extends Emitter {
   /** @type {ConnectionState} */
   state = "closed";
   #seatUrl;
-  #csrf;
   /** @type {WebSocket|null} */
   #socket = null;
   #failures = 0;
@@ -38,11 +37,10 @@ export class Connection extends Emitter {
   /** @type {ReturnType<typeof setInterval>|undefined} */
   #heartbeat;
 
-  /** @param {string} seatUrl @param {string} csrf */
-  constructor(seatUrl, csrf) {
+  /** @param {string} seatUrl */
+  constructor(seatUrl) {
     super();
     this.#seatUrl = seatUrl;
-    this.#csrf = csrf;
     addEventListener("online", () => this.#hurry());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#hurry());
   }
@@ -81,7 +79,7 @@ export class Connection extends Emitter {
   async #attempt() {
     const generation = ++this.#generation;
     try {
-      const seat = await fetchSeat(this.#seatUrl, this.#csrf);
+      const seat = await fetchSeat(this.#seatUrl);
       if (generation !== this.#generation || !this.#wanted) return;
       this.#openSocket(seat);
     } catch (error) {

@@ -4,35 +4,34 @@
  * @typedef {{ticket: string, socket: string}} Seat
  */
 
-const LIMIT_MS = 10_000;
+import { ApiError, post } from "../api.js";
 
 /** The application said no, and asking again at once would not help. */
 export class SeatRefused extends Error {
-  /** @param {number} status @param {string} code @param {string} detail @param {string} reference */
-  constructor(status, code, detail, reference) {
-    super(detail);
-    this.status = status;
-    this.code = code;
-    this.reference = reference;
+  /** @param {ApiError} cause */
+  constructor(cause) {
+    super(cause.message);
+    this.status = cause.status;
+    this.code = cause.code;
+    this.reference = cause.reference;
   }
 }
 
 /**
  * @param {string} url
- * @param {string} csrf
  * @returns {Promise<Seat>}
- * @throws {SeatRefused} or another error when it is worth trying again (no network, a server that restarts)
+ * @throws {SeatRefused} or another error when it is worth trying again: no network, a server that restarts
  */
-export async function fetchSeat(url, csrf) {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "X-CSRF": csrf, Accept: "application/json" },
-    signal: AbortSignal.timeout(LIMIT_MS),
-  });
-  if (response.ok && !response.redirected) return await response.json();
-  if (response.redirected) throw new SeatRefused(401, "sign_in_needed", "", "");
-  if (response.status >= 500 || response.status === 429 || response.status === 408) throw new Error(String(response.status));
-  /** @type {{code?: string, detail?: string, reference?: string}} */
-  const problem = await response.json().catch(() => ({}));
-  throw new SeatRefused(response.status, problem.code ?? "", problem.detail ?? "", problem.reference ?? "");
+export async function fetchSeat(url) {
+  try {
+    return await post(url);
+  } catch (error) {
+    if (error instanceof ApiError && isFinal(error.status)) throw new SeatRefused(error);
+    throw error;
+  }
+}
+
+/** @param {number} status 0: no answer came; 408 and 429: later */
+function isFinal(status) {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }

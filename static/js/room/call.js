@@ -1,0 +1,279 @@
+// @ts-check
+/**
+ * The call as this page knows it: who is here, what is recorded, shown and said, and what may be done about it.
+ * Takes wire messages in, tells views by topic, and turns their wishes into wire messages. Knows no DOM; views know no
+ * socket.
+ *
+ * @typedef {import("./protocol.js").Member} Member
+ * @typedef {import("./protocol.js").ChatLine & {pending?: boolean}} Line
+ * @typedef {"joining"|"waiting"|"inside"|"over"} Phase
+ * @typedef {{
+ *   phase: Phase, welcome: import("./protocol.js").Welcome, waiting: import("./protocol.js").Waiting,
+ *   members: Map<string, Member>, joined: Member, left: {member: Member, reason: string}, knocks: Map<string, Member>,
+ *   recording: import("./protocol.js").Recording, view: {view: import("./protocol.js").View, by: string|null},
+ *   pointed: import("./protocol.js").Pointed, chat: Line[], said: Line, slots: import("./protocol.js").Slots,
+ *   answer: import("./protocol.js").Answer, fault: import("./protocol.js").Fault,
+ *   line: import("./connection.js").ConnectionState, over: Ending,
+ * }} Topics
+ * @typedef {import("./protocol.js").EndReason | "left" | "no_seat"} EndingReason
+ * @typedef {{reason: EndingReason, refusal?: import("./seat.js").SeatRefused}} Ending
+ */
+
+import { Emitter } from "./emitter.js";
+import * as wire from "./protocol.js";
+
+/** @extends {Emitter<Topics>} */
+export class Call extends Emitter {
+  /** @type {Phase} */
+  phase = "joining";
+  me = "";
+  /** @type {Map<string, Member>} everybody in the room, me included, in the order they came */
+  members = new Map();
+  /** @type {Map<string, Member>} */
+  knocks = new Map();
+  /** @type {import("./protocol.js").Recording} */
+  recording = { state: "off", awaiting: [], refused: [], on_ms: 0, wording: wire.CONSENT_WORDING };
+  /** @type {import("./protocol.js").View} what everybody is shown */
+  view = wire.NOTHING_SHOWN;
+  /** @type {string|null} */
+  viewBy = null;
+  /** @type {Line[]} */
+  chat = [];
+  /** Room's clock: add to performance.now() for ms since the start. */
+  #clockOffset_ms = 0;
+  #recordingAt_ms = 0;
+  #revision = 0;
+  /** @type {{microphone: boolean, camera: boolean}} */
+  #devices = { microphone: false, camera: false };
+  #connection;
+
+  /** @param {import("./connection.js").Connection} connection */
+  constructor(connection) {
+    super();
+    this.#connection = connection;
+    connection.on("message", (message) => this.#take(message));
+    connection.on("state", (state) => this.emit("line", state));
+    connection.on("refused", (refusal) => this.#finish({ reason: "no_seat", refusal }));
+  }
+
+  get line() {
+    return this.#connection.state;
+  }
+
+  get myself() {
+    return this.members.get(this.me);
+  }
+
+  /** @param {import("./protocol.js").Grant} grant */
+  may(grant) {
+    return this.myself?.grants.includes(grant) ?? false;
+  }
+
+  get now_ms() {
+    return performance.now() + this.#clockOffset_ms;
+  }
+
+  /** How much is recorded up to this moment. */
+  get recorded_ms() {
+    const running = this.recording.state === "on" ? Math.max(0, this.now_ms - this.#recordingAt_ms) : 0;
+    return this.recording.on_ms + running;
+  }
+
+  // What a person may do ------------------------------------------------------------------------------------------------
+
+  enter() {
+    if (this.phase === "over") this.#become("joining");
+    this.#connection.open();
+  }
+
+  leave() {
+    this.#connection.send(wire.leave());
+    this.#finish({ reason: "left" });
+  }
+
+  endForEveryone() {
+    return this.#connection.send(wire.end());
+  }
+
+  /** @param {string} memberId */
+  admit(memberId) {
+    this.#connection.send(wire.admit(memberId));
+  }
+
+  /** @param {string} memberId */
+  refuse(memberId) {
+    this.#connection.send(wire.refuse(memberId));
+  }
+
+  /** @param {boolean} given */
+  answerConsent(given) {
+    return this.#connection.send(wire.setConsent(given, this.recording.wording));
+  }
+
+  /** @param {boolean} wanted */
+  setRecording(wanted) {
+    return this.#connection.send(wire.setRecording(wanted));
+  }
+
+  /** Move what everybody sees; it moves here at once. @param {import("./protocol.js").View} view */
+  show(view) {
+    this.view = wire.tidyView(view);
+    this.viewBy = this.me;
+    this.#connection.send(wire.show(this.view, ++this.#revision));
+    this.emit("view", { view: this.view, by: this.me });
+  }
+
+  /** @param {number} x @param {number} y @param {boolean} visible */
+  point(x, y, visible) {
+    this.#connection.send(wire.point(x, y, visible));
+  }
+
+  /** @param {string} text */
+  say(text) {
+    const me = this.myself;
+    /** @type {Line} */
+    const line = {
+      line_id: crypto.randomUUID(),
+      member_id: this.me,
+      name: me?.name ?? "",
+      role: me?.role ?? "patient",
+      text,
+      at_ms: Math.max(0, Math.round(this.now_ms)),
+      pending: true,
+    };
+    this.chat = [...this.chat, line];
+    this.emit("chat", this.chat);
+    this.#connection.send(wire.say(text, line.line_id));
+  }
+
+  /** @param {{microphone: boolean, camera: boolean}} devices what this page sends at the moment */
+  setDevices(devices) {
+    this.#devices = devices;
+    const me = this.myself;
+    if (me) this.#put({ ...me, ...devices });
+    this.#connection.send(wire.setDevices(devices.microphone, devices.camera));
+  }
+
+  /** @param {string} sdp @param {number} attempt */
+  offer(sdp, attempt) {
+    return this.#connection.send(wire.offer(sdp, attempt));
+  }
+
+  // What the server says ------------------------------------------------------------------------------------------------
+
+  /** @param {import("./protocol.js").Incoming} message */
+  #take(message) {
+    switch (message.type) {
+      case "waiting":
+        this.me = message.member_id;
+        this.#become("waiting");
+        return this.emit("waiting", message);
+      case "welcome":
+        return this.#enter(message);
+      case "knock":
+        this.knocks.set(message.member.member_id, message.member);
+        return this.emit("knocks", this.knocks);
+      case "knock_gone":
+        this.knocks.delete(message.member_id);
+        return this.emit("knocks", this.knocks);
+      case "joined":
+        this.#put(message.member);
+        return this.emit("joined", message.member);
+      case "changed":
+        return this.#put(message.member);
+      case "left":
+        return this.#takeAway(message);
+      case "view":
+        return this.#takeView(message);
+      case "recording":
+        return this.#takeRecording(message.recording, message.now_ms);
+      case "said":
+        this.#keepLines([message.line]);
+        return this.emit("said", message.line);
+      case "ended":
+        return message.reason === "restarting" ? this.#connection.renew() : this.#finish({ reason: message.reason });
+      case "pointed":
+        return this.emit("pointed", message);
+      case "slots":
+        return this.emit("slots", message);
+      case "answer":
+        return this.emit("answer", message);
+      case "error":
+        return this.emit("fault", message);
+      case "pong":
+    }
+  }
+
+  /** @param {import("./protocol.js").Welcome} message */
+  #enter(message) {
+    this.me = message.member_id;
+    this.#clockOffset_ms = message.now_ms - performance.now();
+    this.members = new Map(message.members.map((member) => [member.member_id, member]));
+    this.knocks = new Map(message.knocks.map((member) => [member.member_id, member]));
+    this.view = message.view;
+    this.viewBy = message.view_by;
+    this.#keepLines(message.chat);
+    this.#become("inside");
+    this.emit("welcome", message);
+    this.emit("members", this.members);
+    this.emit("knocks", this.knocks);
+    this.emit("view", { view: this.view, by: this.viewBy });
+    this.#takeRecording(message.recording, message.now_ms);
+    this.setDevices(this.#devices);
+    for (const line of this.chat) if (line.pending) this.#connection.send(wire.say(line.text, line.line_id));
+  }
+
+  /** @param {import("./protocol.js").ViewChanged} message */
+  #takeView(message) {
+    // My own echo, overtaken by what I did since: it would throw the page back.
+    if (message.by === this.me && message.revision < this.#revision) return;
+    this.view = message.view;
+    this.viewBy = message.by;
+    this.emit("view", { view: message.view, by: message.by });
+  }
+
+  /** @param {import("./protocol.js").Recording} recording @param {number} now_ms */
+  #takeRecording(recording, now_ms) {
+    this.recording = recording;
+    this.#recordingAt_ms = now_ms;
+    this.#clockOffset_ms = now_ms - performance.now();
+    this.emit("recording", recording);
+  }
+
+  /** @param {import("./protocol.js").Left} message */
+  #takeAway(message) {
+    const member = this.members.get(message.member_id);
+    if (!member) return;
+    this.members.delete(message.member_id);
+    this.emit("members", this.members);
+    this.emit("left", { member, reason: message.reason });
+  }
+
+  /** @param {Member} member */
+  #put(member) {
+    this.members.set(member.member_id, member);
+    this.emit("members", this.members);
+  }
+
+  /** @param {import("./protocol.js").ChatLine[]} lines from the page, a welcome or one said: each is kept once */
+  #keepLines(lines) {
+    const known = new Map(this.chat.map((line) => [line.line_id, line]));
+    for (const line of lines) known.set(line.line_id, line);
+    this.chat = [...known.values()].sort((one, other) => one.at_ms - other.at_ms);
+    this.emit("chat", this.chat);
+  }
+
+  /** @param {Ending} ending */
+  #finish(ending) {
+    this.#connection.close();
+    this.#become("over");
+    this.emit("over", ending);
+  }
+
+  /** @param {Phase} phase */
+  #become(phase) {
+    if (this.phase === phase) return;
+    this.phase = phase;
+    this.emit("phase", phase);
+  }
+}

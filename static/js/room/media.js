@@ -1,0 +1,226 @@
+// @ts-check
+/**
+ * Sound and picture: one RTCPeerConnection at a time to the room's media relay. Owns the connection, its eight sections and
+ * making a new one when it fails. Faces get a MediaStream per member; how good the line is, is measured in quality.js.
+ *
+ * The offer leaves at once, without waiting for candidates: the relay learns this browser's address from its checks. A
+ * broken connection is never mended but replaced (`attempt` counts), because the relay takes no ICE restart.
+ */
+
+import { Emitter } from "./emitter.js";
+
+const OTHERS = 3;
+const PATIENCE_MS = 3000; // "disconnected" often mends itself
+const CONNECTING_MS = 10_000;
+const PICTURE = {
+  Good: { maxBitrate: 1_200_000, scaleResolutionDownBy: 1, maxFramerate: 30 },
+  Weak: { maxBitrate: 350_000, scaleResolutionDownBy: 2, maxFramerate: 20 },
+  Bad: { maxBitrate: 90_000, scaleResolutionDownBy: 4, maxFramerate: 8 },
+};
+const SOUND_BPS = 40_000;
+
+/** @typedef {import("./quality.js").Word} Word */
+/** @typedef {"idle"|"connecting"|"connected"|"failed"} MediaState */
+/** @extends {Emitter<{offer: {sdp: string, attempt: number}, state: MediaState, streams: Map<string, MediaStream>}>} */
+export class Media extends Emitter {
+  /** @type {RTCPeerConnection|null} */
+  peer = null;
+  attempt = 0;
+  /** @type {MediaState} */
+  state = "idle";
+  /** @type {Map<string, MediaStream>} */
+  streams = new Map();
+  /** @type {RTCIceServer[]} */
+  #iceServers = [];
+  /** @type {RTCRtpTransceiver|null} */
+  #audio = null;
+  /** @type {RTCRtpTransceiver|null} */
+  #video = null;
+  #own;
+  /** @type {Word} */
+  #word = "Good";
+  #active = false;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #patience;
+
+  /** @param {import("./own_devices.js").OwnDevices} own */
+  constructor(own) {
+    super();
+    this.#own = own;
+    own.on("changed", () => void this.#putTracks());
+    addEventListener("online", () => this.#active && this.restart());
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  start(iceServers) {
+    this.#iceServers = iceServers;
+    this.#active = true;
+    this.restart();
+  }
+
+  stop() {
+    this.#active = false;
+    this.#close();
+    this.#become("idle");
+  }
+
+  /** A new connection in place of the old one. */
+  restart() {
+    this.#close();
+    if (!this.#active) return;
+    this.attempt += 1;
+    this.#become("connecting");
+    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
+    this.peer = peer;
+    this.#addSections(peer);
+    peer.onconnectionstatechange = () => this.#watch(peer);
+    this.#giveUpAfter(peer, CONNECTING_MS);
+    void this.#offer(peer, this.attempt);
+  }
+
+  /** @param {import("./protocol.js").Answer} answer */
+  async takeAnswer(answer) {
+    const peer = this.peer;
+    if (!peer || answer.attempt !== this.attempt || peer.signalingState !== "have-local-offer") return;
+    try {
+      await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+      await this.#setLimits();
+    } catch (error) {
+      console.error("the answer could not be used", error);
+      if (peer === this.peer) this.#become("failed");
+    }
+  }
+
+  /** Sorts the received tracks into one stream per member. @param {import("./protocol.js").Slots} message */
+  takeSlots(message) {
+    if (!this.peer || message.attempt !== this.attempt) return;
+    /** @type {Map<string, MediaStreamTrack[]>} */
+    const tracks = new Map();
+    for (const { mid, member_id } of message.slots) {
+      const transceiver = this.peer.getTransceivers().find((one) => one.mid === mid);
+      if (!transceiver || member_id === null) continue;
+      tracks.set(member_id, [...(tracks.get(member_id) ?? []), transceiver.receiver.track]);
+    }
+    for (const id of this.streams.keys()) if (!tracks.has(id)) this.streams.delete(id);
+    for (const [id, wanted] of tracks) this.#fill(id, wanted);
+    this.emit("streams", this.streams);
+  }
+
+  /** The received sound of each member, for their loudness. @returns {Map<string, RTCRtpReceiver>} */
+  audioReceivers() {
+    /** @type {Map<string, RTCRtpReceiver>} */
+    const found = new Map();
+    for (const { receiver } of this.peer?.getTransceivers() ?? []) {
+      if (receiver.track.kind !== "audio") continue;
+      for (const [id, stream] of this.streams) if (stream.getTracks().includes(receiver.track)) found.set(id, receiver);
+    }
+    return found;
+  }
+
+  get audioSender() {
+    return this.#audio?.sender ?? null;
+  }
+
+  /** Rest the picture before the sound when the line is weak. @param {Word} word */
+  adapt(word) {
+    if (word === this.#word) return;
+    this.#word = word;
+    void this.#setLimits();
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  #addSections(peer) {
+    const { audio, video } = this.#own;
+    this.#audio = peer.addTransceiver(audio ?? "audio", { direction: "sendonly" });
+    this.#video = peer.addTransceiver(video ?? "video", { direction: "sendonly" });
+    for (let other = 0; other < OTHERS; other++) {
+      peer.addTransceiver("audio", { direction: "recvonly" });
+      peer.addTransceiver("video", { direction: "recvonly" });
+    }
+    for (const transceiver of peer.getTransceivers()) preferCodecs(transceiver);
+  }
+
+  /** @param {RTCPeerConnection} peer @param {number} attempt */
+  async #offer(peer, attempt) {
+    await peer.setLocalDescription();
+    if (peer !== this.peer || !peer.localDescription) return;
+    await this.#putTracks();
+    this.emit("offer", { sdp: peer.localDescription.sdp, attempt });
+  }
+
+  async #putTracks() {
+    if (!this.peer) return;
+    const { audio, video } = this.#own;
+    await Promise.all([
+      this.#audio?.sender.track === audio ? null : this.#audio?.sender.replaceTrack(audio),
+      this.#video?.sender.track === video ? null : this.#video?.sender.replaceTrack(video),
+    ]).catch((error) => console.warn("a track could not be sent", error));
+  }
+
+  async #setLimits() {
+    await Promise.all([
+      limit(this.#audio?.sender, { maxBitrate: SOUND_BPS, priority: "high", networkPriority: "high" }),
+      limit(this.#video?.sender, { ...PICTURE[this.#word], priority: "low", networkPriority: "low" }),
+    ]);
+  }
+
+  /** @param {string} memberId @param {MediaStreamTrack[]} wanted */
+  #fill(memberId, wanted) {
+    const stream = this.streams.get(memberId) ?? new MediaStream();
+    for (const track of stream.getTracks()) if (!wanted.includes(track)) stream.removeTrack(track);
+    for (const track of wanted) if (!stream.getTracks().includes(track)) stream.addTrack(track);
+    this.streams.set(memberId, stream);
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  #watch(peer) {
+    if (peer !== this.peer) return;
+    clearTimeout(this.#patience);
+    if (peer.connectionState === "connected") this.#become("connected");
+    if (peer.connectionState === "disconnected") this.#giveUpAfter(peer, PATIENCE_MS);
+    if (peer.connectionState === "failed") this.restart();
+    if (peer.connectionState === "connecting") this.#giveUpAfter(peer, CONNECTING_MS);
+  }
+
+  /** @param {RTCPeerConnection} peer @param {number} wait_ms */
+  #giveUpAfter(peer, wait_ms) {
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => {
+      if (peer === this.peer && peer.connectionState !== "connected") this.restart();
+    }, wait_ms);
+  }
+
+  #close() {
+    clearTimeout(this.#patience);
+    const peer = this.peer;
+    this.peer = this.#audio = this.#video = null;
+    if (!peer) return;
+    peer.onconnectionstatechange = null;
+    peer.close();
+  }
+
+  /** @param {MediaState} state */
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.emit("state", state);
+  }
+}
+
+/** VP8 and Opus, which every browser has and the relay forwards; nothing else is offered. @param {RTCRtpTransceiver} one */
+function preferCodecs(one) {
+  const wanted = one.receiver.track.kind === "audio" ? ["audio/opus"] : ["video/vp8", "video/rtx"];
+  const codecs = RTCRtpReceiver.getCapabilities(one.receiver.track.kind)?.codecs ?? [];
+  const kept = codecs.filter((codec) => wanted.includes(codec.mimeType.toLowerCase()));
+  if (kept.length && "setCodecPreferences" in one) one.setCodecPreferences(kept);
+}
+
+/** @param {RTCRtpSender|undefined} sender @param {Record<string, unknown>} limits */
+async function limit(sender, limits) {
+  if (!sender) return;
+  const parameters = sender.getParameters();
+  if (!parameters.encodings?.length) return;
+  Object.assign(parameters.encodings[0], limits);
+  // A browser that knows one of these not (Firefox: networkPriority) must still send.
+  await sender.setParameters(parameters).catch(() => undefined);
+}
