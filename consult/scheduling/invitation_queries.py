@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
-from consult.scheduling.links import Visit
+from consult.scheduling.model import Visit
 
 INSERT_INVITATION = """
 insert into invitations (id, appointment_id, person_id, role, name, secret_hash, code_hash, issued_at)

@@ -19,12 +19,8 @@ from consult.domain.ids import AppointmentId, InvitationId
 from consult.scheduling import invitation_queries as queries
 from consult.scheduling.links import (
     CODE_BYTES,
-    JOIN_AFTER,
     MAX_CODE_TRIES,
     SECRET_BYTES,
-    IssuedLink,
-    OpenedInvitation,
-    Visit,
     encode_code,
     encode_secret,
     hash_code,
@@ -33,6 +29,7 @@ from consult.scheduling.links import (
     read_number,
     read_secret,
 )
+from consult.scheduling.model import JOIN_AFTER, IssuedLink, OpenedInvitation, Visit
 
 
 @dataclass(frozen=True, slots=True)

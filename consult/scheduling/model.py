@@ -1,4 +1,4 @@
-"""When an expert can be booked: working hours, free slots, appointments.
+"""When an expert can be booked: working hours, free slots, appointments; and what a link to one is.
 
 Pure. Working hours are local times in the expert's zone. A slot is computed as a naive local time, attached to the zone
 and carried through UTC, so that a time which the clock skips does not exist, a time which it repeats is offered once,
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
 
 DEFAULT_LENGTH = timedelta(minutes=45)
 SHORTEST = timedelta(minutes=10)
 LONGEST = timedelta(hours=3)
 MAX_DAYS_AHEAD = 366
 MAX_BLOCKS_A_WEEK = 42
+JOIN_BEFORE = timedelta(minutes=30)
+JOIN_AFTER = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,68 @@ class DayLine:
     waiting_since: datetime | None
     call_started_at: datetime | None
     call_ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedLink:
+    """What a person needs to come in. It exists only in this moment: the database cannot give it back.
+
+    secret: belongs behind `/join#`. number and code: for typing in. Never logged, never in a query string.
+    """
+
+    invitation_id: InvitationId
+    appointment_id: AppointmentId
+    number: int
+    secret: str
+    code: str
+
+    @property
+    def code_to_read(self) -> str:
+        """The code in two groups of four, as it is printed."""
+        return f"{self.code[:4]}-{self.code[4:]}"
+
+    def url(self, public_url: str) -> str:
+        return f"{public_url.rstrip('/')}/join#{self.secret}"
+
+    def __repr__(self) -> str:
+        return f"IssuedLink(invitation_id={self.invitation_id}, secret and code hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An opened invitation on one device, with what its pages need. Only while the link is good.
+
+    person_id: the same on every device and for every link of this person. role: patient, physician, interpreter or
+    caregiver. time_zone: the patient's, None until their browser said it.
+    """
+
+    id: VisitId
+    invitation_id: InvitationId
+    appointment_id: AppointmentId
+    appointment_number: int
+    case_id: CaseId
+    patient_id: PatientId
+    person_id: str
+    role: str
+    name: str
+    language: str
+    time_zone: str | None
+    starts_at: datetime
+    ends_at: datetime
+    expert_id: StaffId
+    expert_name: str
+    expert_specialty: str
+    expert_time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedInvitation:
+    """token: the device's new cookie. same_device: the cookie it came with was this person's, so the visit goes on."""
+
+    visit_id: VisitId
+    token: str
+    appointment_id: AppointmentId
+    same_device: bool
 
 
 def slots_of(
@@ -184,3 +248,13 @@ def wrong_blocks(blocks: Sequence[WorkingBlock]) -> dict[int, str]:
                 wrong[place] = "This overlaps other hours on the same day."
                 break
     return wrong
+
+
+def opens_until(ends_at: datetime) -> datetime:
+    """The end of a link's life: two hours after the appointment's end."""
+    return ends_at + JOIN_AFTER
+
+
+def may_join_at(visit: Visit, now: datetime) -> bool:
+    """Whether a seat may be given: from 30 minutes before the start to 2 hours after the end."""
+    return visit.starts_at - JOIN_BEFORE <= now < opens_until(visit.ends_at)

@@ -28,9 +28,9 @@ from consult.scheduling.invitations import (
     open_invitation,
     revoke_links,
 )
-from consult.scheduling.links import JOIN_AFTER, IssuedLink
 from consult.scheduling.model import (
     DEFAULT_LENGTH,
+    JOIN_AFTER,
     LONGEST,
     MAX_BLOCKS_A_WEEK,
     MAX_DAYS_AHEAD,
@@ -38,6 +38,7 @@ from consult.scheduling.model import (
     Appointment,
     AppointmentDetails,
     DayLine,
+    IssuedLink,
     Slot,
     WorkingBlock,
     day_bounds,
@@ -215,8 +216,8 @@ async def find_for_new_link(
 
 async def _expert(conn: asyncpg.Connection, expert_id: StaffId) -> Staff:
     staff = await people.fetch_staff(conn, expert_id)
-    if staff is None or staff.role is not StaffRole.EXPERT:
-        raise NotFound
+    if staff.role is not StaffRole.EXPERT:
+        raise NotFound("expert")
     return staff
 
 

@@ -11,17 +11,15 @@ import pytest
 from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
 from consult.scheduling.links import (
     CODE_ALPHABET,
-    IssuedLink,
-    Visit,
     encode_code,
     encode_secret,
     hash_code,
     hash_secret,
-    may_join_at,
     read_code,
     read_number,
     read_secret,
 )
+from consult.scheduling.model import IssuedLink, Visit, may_join_at
 
 START = datetime(2026, 3, 12, 15, 30, tzinfo=UTC)
 END = START + timedelta(minutes=45)
