@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from consult.consultations import queries, remux
 from consult.consultations.errors import EventRefused, RecordingUnreadable
 from consult.consultations.ledger import consultation_id_of
 from consult.consultations.model import Segment, SpooledSegment
+from consult.db.pool import Pool
 from consult.domain.errors import NotFound
 from consult.storage import BlobStore
 
@@ -43,37 +42,20 @@ class _Copy:
     has_video: bool
 
 
-def spooled_from(payload: Mapping[str, Any]) -> SpooledSegment:
-    """Return the segment that a file_segment job is about. Raises EventRefused."""
-    try:
-        return SpooledSegment(
-            segment_id=UUID(payload["segment_id"]),
-            appointment_id=UUID(payload["room_id"]),
-            member_id=payload["member_id"],
-            person_id=payload["person_id"],
-            name=payload["name"],
-            role=payload["role"],
-            path=payload["path"],
-            offset_ms=int(payload["offset_ms"]),
-            duration_ms=int(payload["duration_ms"]),
-            has_audio=bool(payload["has_audio"]),
-            has_video=bool(payload["has_video"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise EventRefused(f"file_segment: {type(error).__name__}") from None
-
-
 async def keep_recording(
-    pool: asyncpg.Pool, store: BlobStore, spool: Path, spooled: SpooledSegment, now: datetime, *, when_filed: WhenFiled
+    pool: Pool, store: BlobStore, spool: Path, segment_id: UUID, now: datetime, *, when_filed: WhenFiled
 ) -> bool:
     """File a segment; return False if it was filed before. Afterwards the spool holds nothing of it.
 
     Raises NotFound if neither the spool nor the database has it, EventRefused for a path outside the spool.
     """
-    source = _inside(spool, spooled.path)
     async with pool.acquire() as conn:
-        filed = await queries.fetch_segment(conn, spooled.segment_id)
+        spooled = await queries.fetch_spooled(conn, segment_id)
+        if spooled is None:
+            raise NotFound(f"nobody told of segment {segment_id}")
+        filed = await queries.fetch_segment(conn, segment_id)
         booking = await queries.fetch_booking(conn, spooled.appointment_id)
+    source = _inside(spool, spooled.path)
     if filed is not None:
         await asyncio.to_thread(_remove_spooled, source)
         return False

@@ -7,15 +7,13 @@ the same transaction. A finished recording is only noted here, with a job that f
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
-import asyncpg
-
 from consult.consultations import queries
 from consult.consultations.errors import EventRefused
+from consult.db.pool import Connection
 from signaling.events import (
     ConsentGiven,
     ConsentRefused,
@@ -36,7 +34,7 @@ _ENVELOPE = frozenset({"event_id", "room_id", "at_ms", "happened_at"})
 Enqueue = Callable[..., Awaitable[object]]
 
 
-async def apply_event(conn: asyncpg.Connection, event: RoomEvent, now: datetime, *, enqueue: Enqueue) -> bool:
+async def apply_event(conn: Connection, event: RoomEvent, now: datetime, *, enqueue: Enqueue) -> bool:
     """Record an event and what follows from it; return False if it was known already.
 
     The caller owns the transaction. enqueue(conn, kind, payload, key=…): puts a job into the same transaction.
@@ -56,7 +54,7 @@ async def apply_event(conn: asyncpg.Connection, event: RoomEvent, now: datetime,
 
 
 async def _take_effect(
-    conn: asyncpg.Connection,
+    conn: Connection,
     event: RoomEvent,
     event_id: UUID,
     appointment_id: UUID,
@@ -99,19 +97,28 @@ async def _take_effect(
             pass  # views, chat and switches of the recording are read from room_events as they are
 
 
-async def _note_recording(
-    conn: asyncpg.Connection, event: RecordingFinished, appointment_id: UUID, enqueue: Enqueue
-) -> None:
+async def _note_recording(conn: Connection, event: RecordingFinished, appointment_id: UUID, enqueue: Enqueue) -> None:
     await _open(conn, appointment_id, _instant(event.started_at))
-    payload = json.loads(json.dumps(dataclasses.asdict(event)))
-    await enqueue(conn, FILE_SEGMENT, payload, key=f"{FILE_SEGMENT}:{_uuid(event.segment_id)}")
+    await queue_filing(conn, _uuid(event.segment_id), enqueue=enqueue)
 
 
-async def _open(conn: asyncpg.Connection, appointment_id: UUID, started_at: datetime) -> None:
+async def queue_filing(conn: Connection, segment_id: UUID, *, enqueue: Enqueue) -> None:
+    await enqueue(conn, FILE_SEGMENT, {"segment_id": str(segment_id)}, key=f"{FILE_SEGMENT}:{segment_id}")
+
+
+async def queue_unfiled(conn: Connection, *, enqueue: Enqueue) -> int:
+    """Queue every finished recording that was never filed, whatever became of its job; return how many there are."""
+    unfiled = await queries.list_unfiled(conn)
+    for segment_id in unfiled:
+        await queue_filing(conn, segment_id, enqueue=enqueue)
+    return len(unfiled)
+
+
+async def _open(conn: Connection, appointment_id: UUID, started_at: datetime) -> None:
     await queries.insert_consultation(conn, consultation_id_of(appointment_id), appointment_id, started_at)
 
 
-async def _end(conn: asyncpg.Connection, event: RoomClosed, appointment_id: UUID) -> None:
+async def _end(conn: Connection, event: RoomClosed, appointment_id: UUID) -> None:
     await queries.update_consultation_ended(conn, appointment_id, _instant(event.happened_at), event.reason)
 
 

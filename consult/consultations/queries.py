@@ -7,17 +7,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from consult.consultations.model import (
     Attendance,
     Booking,
     Consent,
     Consultation,
     Segment,
+    SpooledSegment,
     Standing,
     TimelineEvent,
 )
+from consult.db.pool import Connection
 
 _FETCH_BOOKING = """
     select a.id as appointment_id, a.case_id, a.expert_id, e.time_zone as expert_zone,
@@ -29,7 +29,7 @@ _FETCH_BOOKING = """
 """
 
 
-async def fetch_booking(conn: asyncpg.Connection, appointment_id: UUID) -> Booking | None:
+async def fetch_booking(conn: Connection, appointment_id: UUID) -> Booking | None:
     row = await conn.fetchrow(_FETCH_BOOKING, appointment_id)
     return Booking(**row) if row else None
 
@@ -44,7 +44,7 @@ _FETCH_STANDING = """
 """
 
 
-async def fetch_standing(conn: asyncpg.Connection, appointment_id: UUID, *, member_id: str, person_id: str) -> Standing:
+async def fetch_standing(conn: Connection, appointment_id: UUID, *, member_id: str, person_id: str) -> Standing:
     row = await conn.fetchrow(_FETCH_STANDING, appointment_id, member_id, person_id)
     return Standing(**row)
 
@@ -58,7 +58,7 @@ _INSERT_EVENT = """
 
 
 async def insert_event(
-    conn: asyncpg.Connection,
+    conn: Connection,
     event_id: UUID,
     appointment_id: UUID,
     *,
@@ -79,7 +79,7 @@ _INSERT_CONSULTATION = """
 
 
 async def insert_consultation(
-    conn: asyncpg.Connection,
+    conn: Connection,
     consultation_id: UUID,
     appointment_id: UUID,
     started_at: datetime,
@@ -92,9 +92,7 @@ _UPDATE_CONSULTATION_ENDED = """
 """
 
 
-async def update_consultation_ended(
-    conn: asyncpg.Connection, appointment_id: UUID, ended_at: datetime, reason: str
-) -> None:
+async def update_consultation_ended(conn: Connection, appointment_id: UUID, ended_at: datetime, reason: str) -> None:
     await conn.execute(_UPDATE_CONSULTATION_ENDED, appointment_id, ended_at, reason)
 
 
@@ -108,7 +106,7 @@ _UPSERT_SEAT = """
 
 
 async def upsert_seat(
-    conn: asyncpg.Connection,
+    conn: Connection,
     appointment_id: UUID,
     *,
     member_id: str,
@@ -125,9 +123,7 @@ _UPDATE_SEAT_REMOVED = """
 """
 
 
-async def update_seat_removed(
-    conn: asyncpg.Connection, appointment_id: UUID, member_id: str, removed_at: datetime
-) -> None:
+async def update_seat_removed(conn: Connection, appointment_id: UUID, member_id: str, removed_at: datetime) -> None:
     await conn.execute(_UPDATE_SEAT_REMOVED, appointment_id, member_id, removed_at)
 
 
@@ -138,7 +134,7 @@ _INSERT_CONSENT = """
 
 
 async def insert_consent(
-    conn: asyncpg.Connection,
+    conn: Connection,
     event_id: UUID,
     appointment_id: UUID,
     *,
@@ -169,7 +165,7 @@ _INSERT_ATTENDANCE = """
 
 
 async def insert_attendance(
-    conn: asyncpg.Connection,
+    conn: Connection,
     event_id: UUID,
     appointment_id: UUID,
     *,
@@ -198,7 +194,7 @@ _CLOSE_ATTENDANCES = """
 
 
 async def close_attendances(
-    conn: asyncpg.Connection,
+    conn: Connection,
     appointment_id: UUID,
     member_id: str | None,
     left_ms: int,
@@ -217,17 +213,17 @@ _FETCH_CONSULTATION_OF = _CONSULTATION + " where c.appointment_id = $1"
 _LIST_CONSULTATIONS = _CONSULTATION + " where a.case_id = $1 order by c.started_at"
 
 
-async def fetch_consultation(conn: asyncpg.Connection, consultation_id: UUID) -> Consultation | None:
+async def fetch_consultation(conn: Connection, consultation_id: UUID) -> Consultation | None:
     row = await conn.fetchrow(_FETCH_CONSULTATION, consultation_id)
     return Consultation(**row) if row else None
 
 
-async def fetch_consultation_of(conn: asyncpg.Connection, appointment_id: UUID) -> Consultation | None:
+async def fetch_consultation_of(conn: Connection, appointment_id: UUID) -> Consultation | None:
     row = await conn.fetchrow(_FETCH_CONSULTATION_OF, appointment_id)
     return Consultation(**row) if row else None
 
 
-async def list_consultations(conn: asyncpg.Connection, case_id: int) -> list[Consultation]:
+async def list_consultations(conn: Connection, case_id: int) -> list[Consultation]:
     return [Consultation(**row) for row in await conn.fetch(_LIST_CONSULTATIONS, case_id)]
 
 
@@ -237,7 +233,7 @@ _LIST_ATTENDANCES = """
 """
 
 
-async def list_attendances(conn: asyncpg.Connection, appointment_id: UUID) -> list[Attendance]:
+async def list_attendances(conn: Connection, appointment_id: UUID) -> list[Attendance]:
     return [Attendance(**row) for row in await conn.fetch(_LIST_ATTENDANCES, appointment_id)]
 
 
@@ -247,7 +243,7 @@ _LIST_CONSENTS = """
 """
 
 
-async def list_consents(conn: asyncpg.Connection, appointment_id: UUID) -> list[Consent]:
+async def list_consents(conn: Connection, appointment_id: UUID) -> list[Consent]:
     return [Consent(**row) for row in await conn.fetch(_LIST_CONSENTS, appointment_id)]
 
 
@@ -257,7 +253,7 @@ _LIST_EVENTS = """
 """
 
 
-async def list_events(conn: asyncpg.Connection, appointment_id: UUID, kinds: tuple[str, ...]) -> list[TimelineEvent]:
+async def list_events(conn: Connection, appointment_id: UUID, kinds: tuple[str, ...]) -> list[TimelineEvent]:
     return [TimelineEvent(**row) for row in await conn.fetch(_LIST_EVENTS, appointment_id, list(kinds))]
 
 
@@ -274,7 +270,7 @@ _INSERT_SEGMENT = """
 """
 
 
-async def insert_segment(conn: asyncpg.Connection, segment: Segment, filed_at: datetime) -> bool:
+async def insert_segment(conn: Connection, segment: Segment, filed_at: datetime) -> bool:
     """Return whether the segment is new."""
     row = await conn.fetchrow(
         _INSERT_SEGMENT, segment.id, segment.consultation_id, segment.member_id, segment.person_id, segment.name,
@@ -290,22 +286,55 @@ _LIST_SEGMENTS = f"""
 """
 
 
-async def fetch_segment(conn: asyncpg.Connection, segment_id: UUID) -> Segment | None:
+async def fetch_segment(conn: Connection, segment_id: UUID) -> Segment | None:
     row = await conn.fetchrow(_FETCH_SEGMENT, segment_id)
     return Segment(**row) if row else None
 
 
-async def list_segments(conn: asyncpg.Connection, consultation_id: UUID) -> list[Segment]:
+async def list_segments(conn: Connection, consultation_id: UUID) -> list[Segment]:
     return [Segment(**row) for row in await conn.fetch(_LIST_SEGMENTS, consultation_id)]
 
 
-_LIST_UNFILED = """
-    select e.payload ->> 'segment_id' as segment_id from room_events e
-     where e.appointment_id = $1 and e.kind = 'RecordingFinished'
+_UNFILED = """
+    select distinct (e.payload ->> 'segment_id')::uuid as segment_id from room_events e
+     where e.kind = 'RecordingFinished'
        and not exists (select from segments s where s.id = (e.payload ->> 'segment_id')::uuid)
+"""
+_LIST_UNFILED = _UNFILED
+_COUNT_UNFILED = f"select count(*) from ({_UNFILED} and e.appointment_id = $1) unfiled"
+
+
+async def list_unfiled(conn: Connection) -> list[UUID]:
+    """Return the finished recordings, of all appointments, that are not filed yet."""
+    return [row["segment_id"] for row in await conn.fetch(_LIST_UNFILED)]
+
+
+async def count_unfiled(conn: Connection, appointment_id: UUID) -> int:
+    """Return how many finished recordings of an appointment are not filed yet."""
+    count: int = await conn.fetchval(_COUNT_UNFILED, appointment_id)
+    return count
+
+
+_FETCH_FINISHED = """
+    select appointment_id, payload from room_events
+     where kind = 'RecordingFinished' and payload ->> 'segment_id' = $1
+     order by happened_at limit 1
 """
 
 
-async def count_unfiled(conn: asyncpg.Connection, appointment_id: UUID) -> int:
-    """Return how many finished recordings of an appointment are not filed yet."""
-    return len(await conn.fetch(_LIST_UNFILED, appointment_id))
+async def fetch_spooled(conn: Connection, segment_id: UUID) -> SpooledSegment | None:
+    """Return what the recorder said of a segment when it was finished."""
+    row = await conn.fetchrow(_FETCH_FINISHED, str(segment_id))
+    if row is None:
+        return None
+    payload = row["payload"]
+    return SpooledSegment(
+        segment_id=segment_id,
+        appointment_id=row["appointment_id"],
+        **{name: payload[name] for name in _SPOOLED_FIELDS},
+    )
+
+
+_SPOOLED_FIELDS = (
+    "member_id", "person_id", "name", "role", "path", "offset_ms", "duration_ms", "has_audio", "has_video",
+)  # fmt: skip

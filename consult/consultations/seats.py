@@ -9,8 +9,6 @@ import hashlib
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from consult.consultations import queries
 from consult.consultations.errors import (
     AppointmentCancelled,
@@ -18,9 +16,10 @@ from consult.consultations.errors import (
     ConsultationOver,
 )
 from consult.consultations.model import Booking, Door
+from consult.db.pool import Connection
 from consult.domain.errors import ConsultError, NotAllowed, NotFound, TooEarly
 from consult.people.model import Staff
-from consult.scheduling.links import JOIN_AFTER, JOIN_BEFORE, Visit
+from consult.scheduling.model import JOIN_AFTER, JOIN_BEFORE, Visit
 from signaling.ticket import LIFETIME_S, Grant, MemberId, PersonId, Role, RoomId, Seat
 
 _REFUSALS: dict[Door, type[ConsultError]] = {
@@ -39,7 +38,7 @@ def device_of(session_token: str) -> str:
 
 
 async def issue_seat_for_staff(
-    conn: asyncpg.Connection,
+    conn: Connection,
     staff: Staff,
     appointment_id: UUID,
     now: datetime,
@@ -60,7 +59,7 @@ async def issue_seat_for_staff(
     )  # fmt: skip
 
 
-async def issue_seat_for_visit(conn: asyncpg.Connection, visit: Visit, now: datetime) -> Seat:
+async def issue_seat_for_visit(conn: Connection, visit: Visit, now: datetime) -> Seat:
     """Return the seat of somebody who came by a link. Raises as `issue_seat_for_staff`."""
     booking = await _fetch_booking(conn, visit.appointment_id)
     _refuse_unless_open(booking.door_for_guests(now, before=JOIN_BEFORE, after=JOIN_AFTER))
@@ -72,7 +71,7 @@ async def issue_seat_for_visit(conn: asyncpg.Connection, visit: Visit, now: date
 
 
 async def _seat(
-    conn: asyncpg.Connection,
+    conn: Connection,
     booking: Booking,
     now: datetime,
     *,
@@ -98,7 +97,7 @@ async def _seat(
     )
 
 
-async def _fetch_booking(conn: asyncpg.Connection, appointment_id: UUID) -> Booking:
+async def _fetch_booking(conn: Connection, appointment_id: UUID) -> Booking:
     booking = await queries.fetch_booking(conn, appointment_id)
     if booking is None:
         raise NotFound()

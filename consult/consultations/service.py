@@ -1,15 +1,88 @@
 """What the rest of the application may ask of consultations.
 
 Seats are decided in `seats.py`, a room's events become facts in `ledger.py`, a recording's file is filed in
-`filing.py`.
+`filing.py`; this module is their front door, and reads what is there.
 """
 
 from __future__ import annotations
 
-from consult.consultations.seats import (
-    device_of,
-    issue_seat_for_staff,
-    issue_seat_for_visit,
-)
+from uuid import UUID
 
-__all__ = ["device_of", "issue_seat_for_staff", "issue_seat_for_visit"]
+from consult.consultations import queries
+from consult.consultations.filing import keep_recording
+from consult.consultations.ledger import FILE_SEGMENT, apply_event, queue_unfiled
+from consult.consultations.model import Attendance, Consent, Consultation, Segment, TimelineEvent
+from consult.consultations.seats import device_of, issue_seat_for_staff, issue_seat_for_visit
+from consult.consultations.timeline import KINDS
+from consult.db.pool import Connection
+from consult.domain.errors import NotFound
+
+__all__ = [
+    "FILE_SEGMENT",
+    "apply_event",
+    "count_unfiled",
+    "device_of",
+    "fetch_consultation",
+    "fetch_segment",
+    "find_consultation_of",
+    "issue_seat_for_staff",
+    "issue_seat_for_visit",
+    "keep_recording",
+    "list_attendances",
+    "list_consents",
+    "list_consultations",
+    "list_events",
+    "list_segments",
+    "queue_unfiled",
+]
+
+
+async def fetch_consultation(conn: Connection, consultation_id: UUID) -> Consultation:
+    """Raises NotFound."""
+    consultation = await queries.fetch_consultation(conn, consultation_id)
+    if consultation is None:
+        raise NotFound(f"consultation {consultation_id}")
+    return consultation
+
+
+async def find_consultation_of(conn: Connection, appointment_id: UUID) -> Consultation | None:
+    """Return the consultation that took place at an appointment, None if none did yet."""
+    return await queries.fetch_consultation_of(conn, appointment_id)
+
+
+async def list_consultations(conn: Connection, case_id: int) -> list[Consultation]:
+    """Return the consultations of a case, the first one first."""
+    return await queries.list_consultations(conn, case_id)
+
+
+async def list_attendances(conn: Connection, appointment_id: UUID) -> list[Attendance]:
+    """Return who was there when, per device, in the order of coming."""
+    return await queries.list_attendances(conn, appointment_id)
+
+
+async def list_consents(conn: Connection, appointment_id: UUID) -> list[Consent]:
+    """Return each person's last answer to the question about recording."""
+    return await queries.list_consents(conn, appointment_id)
+
+
+async def list_events(conn: Connection, appointment_id: UUID) -> list[TimelineEvent]:
+    """Return the views, chat lines and switches of the recording, in order."""
+    return await queries.list_events(conn, appointment_id, KINDS)
+
+
+async def list_segments(conn: Connection, consultation_id: UUID) -> list[Segment]:
+    """Return what is filed of a recording, in order."""
+    return await queries.list_segments(conn, consultation_id)
+
+
+async def count_unfiled(conn: Connection, appointment_id: UUID) -> int:
+    """Return how many pieces of the recording are finished, but not filed yet."""
+    return await queries.count_unfiled(conn, appointment_id)
+
+
+async def fetch_segment(conn: Connection, segment_id: UUID) -> Segment:
+    """Raises NotFound."""
+    segment = await queries.fetch_segment(conn, segment_id)
+    if segment is None:
+        raise NotFound(f"segment {segment_id}")
+    return segment

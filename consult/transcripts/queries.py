@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
-import asyncpg
-
+from consult.db.pool import Connection
 from consult.transcripts.model import FiledTurn, Spoken, Transcript, Turn, Word
 
 _INSERT_TRANSCRIPT = """
@@ -16,7 +15,7 @@ _INSERT_TRANSCRIPT = """
 """
 
 
-async def insert_transcript(conn: asyncpg.Connection, segment_id: UUID, language: str, now: datetime) -> None:
+async def insert_transcript(conn: Connection, segment_id: UUID, language: str, now: datetime) -> None:
     await conn.execute(_INSERT_TRANSCRIPT, segment_id, language, now)
 
 
@@ -29,7 +28,7 @@ _FETCH_LANGUAGE = """
 """
 
 
-async def fetch_language(conn: asyncpg.Connection, consultation_id: UUID) -> str | None:
+async def fetch_language(conn: Connection, consultation_id: UUID) -> str | None:
     """The patient's language, which is the language of the consultation."""
     language: str | None = await conn.fetchval(_FETCH_LANGUAGE, consultation_id)
     return language
@@ -44,12 +43,12 @@ _FETCH_TRANSCRIPT = _TRANSCRIPT + " where t.segment_id = $1"
 _LIST_TRANSCRIPTS = _TRANSCRIPT + " where s.consultation_id = $1 order by s.offset_ms, s.member_id"
 
 
-async def fetch_transcript(conn: asyncpg.Connection, segment_id: UUID) -> Transcript | None:
+async def fetch_transcript(conn: Connection, segment_id: UUID) -> Transcript | None:
     row = await conn.fetchrow(_FETCH_TRANSCRIPT, segment_id)
     return Transcript(**row) if row else None
 
 
-async def list_transcripts(conn: asyncpg.Connection, consultation_id: UUID) -> list[Transcript]:
+async def list_transcripts(conn: Connection, consultation_id: UUID) -> list[Transcript]:
     return [Transcript(**row) for row in await conn.fetch(_LIST_TRANSCRIPTS, consultation_id)]
 
 
@@ -60,28 +59,28 @@ _START_TRANSCRIPT = """
 """
 
 
-async def start_transcript(conn: asyncpg.Connection, segment_id: UUID, engine: str, now: datetime) -> None:
+async def start_transcript(conn: Connection, segment_id: UUID, engine: str, now: datetime) -> None:
     await conn.execute(_START_TRANSCRIPT, segment_id, now, engine)
 
 
 _UPDATE_DONE = "update transcripts set done_ms = greatest(done_ms, $2) where segment_id = $1"
 
 
-async def update_done(conn: asyncpg.Connection, segment_id: UUID, done_ms: int) -> None:
+async def update_done(conn: Connection, segment_id: UUID, done_ms: int) -> None:
     await conn.execute(_UPDATE_DONE, segment_id, done_ms)
 
 
 _FINISH_TRANSCRIPT = "update transcripts set finished_at = $2, done_ms = $3 where segment_id = $1"
 
 
-async def finish_transcript(conn: asyncpg.Connection, segment_id: UUID, now: datetime, done_ms: int) -> None:
+async def finish_transcript(conn: Connection, segment_id: UUID, now: datetime, done_ms: int) -> None:
     await conn.execute(_FINISH_TRANSCRIPT, segment_id, now, done_ms)
 
 
 _FAIL_TRANSCRIPT = "update transcripts set failed_at = $2, failure = $3 where segment_id = $1 and finished_at is null"
 
 
-async def fail_transcript(conn: asyncpg.Connection, segment_id: UUID, now: datetime, failure: str) -> None:
+async def fail_transcript(conn: Connection, segment_id: UUID, now: datetime, failure: str) -> None:
     await conn.execute(_FAIL_TRANSCRIPT, segment_id, now, failure)
 
 
@@ -92,7 +91,7 @@ _REQUEUE_TRANSCRIPT = """
 """
 
 
-async def requeue_transcript(conn: asyncpg.Connection, segment_id: UUID, now: datetime) -> int | None:
+async def requeue_transcript(conn: Connection, segment_id: UUID, now: datetime) -> int | None:
     """Return how often it was tried, or None if it has not failed."""
     tries: int | None = await conn.fetchval(_REQUEUE_TRANSCRIPT, segment_id, now)
     return tries
@@ -101,7 +100,7 @@ async def requeue_transcript(conn: asyncpg.Connection, segment_id: UUID, now: da
 _LOCK_TURNS = "select pg_advisory_xact_lock(hashtextextended('turns:' || $1::text, 0))"
 
 
-async def lock_turns(conn: asyncpg.Connection, consultation_id: UUID) -> None:
+async def lock_turns(conn: Connection, consultation_id: UUID) -> None:
     """Wait until nobody else rewrites the turns of this consultation; held until the transaction ends."""
     await conn.execute(_LOCK_TURNS, str(consultation_id))
 
@@ -113,7 +112,7 @@ _LIST_WORDS = """
 """
 
 
-async def list_spoken(conn: asyncpg.Connection, consultation_id: UUID) -> list[Spoken]:
+async def list_spoken(conn: Connection, consultation_id: UUID) -> list[Spoken]:
     """Return the words of every segment that has some, whatever turns they stand in at present."""
     words: dict[UUID, list[Word]] = {}
     speakers: dict[UUID, str] = {}
@@ -129,7 +128,7 @@ _DELETE_TURNS = """
 _INSERT_TURN = "insert into turns (id, segment_id, start_ms, end_ms, text, words) values ($1, $2, $3, $4, $5, $6)"
 
 
-async def replace_turns(conn: asyncpg.Connection, consultation_id: UUID, turns: Sequence[Turn]) -> None:
+async def replace_turns(conn: Connection, consultation_id: UUID, turns: Sequence[Turn]) -> None:
     await conn.execute(_DELETE_TURNS, consultation_id)
     rows = [
         # A turn that did not change keeps its id, so that a link to it stays good.
@@ -147,5 +146,5 @@ _LIST_TURNS = """
 """
 
 
-async def list_turns(conn: asyncpg.Connection, consultation_id: UUID) -> list[FiledTurn]:
+async def list_turns(conn: Connection, consultation_id: UUID) -> list[FiledTurn]:
     return [FiledTurn(**row) for row in await conn.fetch(_LIST_TURNS, consultation_id)]

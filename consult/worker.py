@@ -1,0 +1,150 @@
+"""The worker: writes down what rooms tell, files recordings, makes transcripts, sends mail.
+
+Owns which job is done by whom, and what happens to an event that cannot be written down. An event is acknowledged after
+its transaction; one that can never fit is set aside in a file of its own, so that it neither blocks the others nor is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from consult import jobs as queue
+from consult.consultations import service as consultations
+from consult.consultations.errors import EventRefused
+from consult.consultations.model import Segment
+from consult.db.pool import Connection, Pool
+from consult.domain.clock import utc_now
+from consult.jobs import Jobs, Payload
+from consult.settings import Settings
+from consult.storage import BlobStore
+from consult.transcripts import service as transcripts
+from consult.transcripts.speech import SpeechToText, choose_engine
+from consult.web.log import facts_of
+from signaling.bus import Bus, Delivery
+from signaling.events import to_json
+
+log = structlog.get_logger()
+
+CONSUMER = "worker"
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 20.0
+MOST_TRIES = 6  # of an event whose failure we do not understand
+REFILE_EVERY_S = 600.0
+
+# The event itself does not fit, now or ever.
+_UNFIT = (EventRefused, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, KeyError, ValueError, TypeError)
+# The world does not answer; the event is fine.
+_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.TooManyConnectionsError,
+         asyncpg.CannotConnectNowError, asyncpg.QueryCanceledError)  # fmt: skip
+
+
+async def run_worker(
+    settings: Settings,
+    pool: Pool,
+    store: BlobStore,
+    bus: Bus,
+    stop: asyncio.Event,
+    *,
+    engine: SpeechToText | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    jobs: Jobs | None = None,
+) -> None:
+    """Work until stop is set; what was begun then is begun again by the next worker. engine: by SPEECH_ENGINE if None."""
+    jobs = jobs or Jobs()
+    register_jobs(jobs, settings, pool, store, engine or choose_engine(settings), clock)
+    async with asyncio.TaskGroup() as group:
+        helpers = [
+            group.create_task(_write_down(settings, pool, bus, clock), name="worker-events"),
+            group.create_task(_refile(pool), name="worker-refile"),
+        ]
+        try:
+            await jobs.run(pool, stop)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+
+
+def register_jobs(
+    jobs: Jobs, settings: Settings, pool: Pool, store: BlobStore, engine: SpeechToText, clock: Callable[[], datetime]
+) -> None:
+    """Say who does which job."""
+    desk = transcripts.Desk(pool, store, engine, work=settings.home / "work", clock=clock)
+
+    async def when_filed(conn: Connection, segment: Segment, now: datetime) -> None:
+        await transcripts.queue_transcript(conn, segment, now, enqueue=queue.enqueue)
+
+    async def file_segment(payload: Payload) -> None:
+        segment_id = UUID(payload["segment_id"])
+        await consultations.keep_recording(pool, store, settings.spool, segment_id, clock(), when_filed=when_filed)
+
+    async def transcribe_segment(payload: Payload) -> None:
+        await transcripts.transcribe_segment(desk, UUID(payload["segment_id"]))
+
+    jobs.handle(consultations.FILE_SEGMENT, file_segment)
+    # One core is left to calls: recognition of a second segment waits.
+    jobs.handle(transcripts.TRANSCRIBE_SEGMENT, transcribe_segment, most_at_once=max(1, (os.cpu_count() or 2) // 2))
+
+
+async def _write_down(settings: Settings, pool: Pool, bus: Bus, clock: Callable[[], datetime]) -> None:
+    """Take events from the bus for as long as we live; a bus that breaks is asked again."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            async for delivery in bus.deliveries(CONSUMER):
+                await take(settings.home / "set-aside", pool, delivery, clock)
+                pause_s = FIRST_PAUSE_S
+            return  # the bus was closed
+        except Exception as error:
+            log.error("events.bus_lost", **facts_of(error))
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+async def take(aside: Path, pool: Pool, delivery: Delivery, clock: Callable[[], datetime]) -> None:
+    """Write one event down and acknowledge it, or set it aside. aside: the folder for events that fit nowhere."""
+    tries, pause_s = 0, FIRST_PAUSE_S
+    while True:
+        tries += 1
+        try:
+            async with pool.acquire() as conn, conn.transaction():
+                await consultations.apply_event(conn, delivery.event, clock(), enqueue=queue.enqueue)
+            break
+        except _AWAY as error:
+            log.warning("event.waits", event=delivery.event.event_id, tries=tries, **facts_of(error))
+        except Exception as error:
+            log.error("event.failed", event=delivery.event.event_id, tries=tries, **facts_of(error))
+            if isinstance(error, _UNFIT) or tries >= MOST_TRIES:
+                await asyncio.to_thread(_set_aside, aside, delivery)
+                break
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+    await delivery.acknowledge()
+
+
+def _set_aside(folder: Path, delivery: Delivery) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = "".join(letter for letter in delivery.event.event_id if letter.isalnum() or letter == "-")[:64]
+    descriptor = os.open(folder / f"{name or 'nameless'}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(to_json(delivery.event))
+
+
+async def _refile(pool: Pool) -> None:
+    """At the start and from time to time: recordings whose job was given up, a full disk for example, are tried again."""
+    while True:
+        try:
+            async with pool.acquire() as conn, conn.transaction():
+                waiting = await consultations.queue_unfiled(conn, enqueue=queue.enqueue)
+            if waiting:
+                log.info("recordings.unfiled", count=waiting)
+        except Exception as error:
+            log.error("recordings.refile_failed", **facts_of(error))
+        await asyncio.sleep(REFILE_EVERY_S)
