@@ -1,7 +1,7 @@
 """Bus and RoomDirectory: how rooms and application speak when they may live in different processes.
 
-Owns the two protocols and their in-process implementation. `redis_bus.py` is the other one; tests/integration holds one
-contract suite for both.
+Owns the two protocols. `local_bus.py` implements them within one process, `redis_bus.py` between several;
+tests/integration holds one contract suite for both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Bus(Protocol):
 
 
 class RoomDirectory(Protocol):
-    """Which process holds a room. A node is the address of a media process, `http://host:port`."""
+    """Which process holds a room. A node is the address of a media process, `http://host:port`.
+
+    Claims and announcements lapse by themselves after a few seconds, so that a crashed process blocks nobody."""
 
     async def claim(self, room_id: RoomId, node: str) -> str:
         """Return the room's node: `node` if the room was free or already its, otherwise the other one."""
@@ -49,5 +51,14 @@ class RoomDirectory(Protocol):
     async def release(self, room_id: RoomId, node: str) -> None: ...
 
     async def find(self, room_id: RoomId) -> str | None: ...
+
+    async def announce(self, node: str) -> None:
+        """Say that a node is alive and takes new rooms; to be repeated while it is."""
+
+    async def withdraw(self, node: str) -> None:
+        """Say that a node takes no new rooms any more."""
+
+    async def nodes(self) -> list[str]:
+        """The nodes that were announced lately, sorted."""
 
     async def close(self) -> None: ...

@@ -1,7 +1,7 @@
 """What rooms tell the application (RoomEvent) and what the application orders rooms to do (RoomCommand).
 
-Events are delivered at least once: consumers recognise a repeated `event_id`. `at_ms` is on the room's clock, `happened_at`
-is UTC in ISO 8601. Everything is plain data, so that it passes through JSON unchanged.
+Events are delivered at least once: consumers recognise a repeated `event_id`. `at_ms` is on the room's clock,
+`happened_at` is UTC in ISO 8601. Everything is plain data, so that it passes through JSON unchanged.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class RecordingSwitched(RoomEvent):
 
 @dataclass(frozen=True, slots=True)
 class RecordingFinished(_MemberEvent):
-    """One Segment is complete in the spool. path: relative to the spool; offset_ms: room clock at the file's time zero."""
+    """One Segment is complete. path: relative to the spool; offset_ms: room clock at the file's time zero."""
 
     segment_id: str
     path: str

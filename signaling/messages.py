@@ -1,20 +1,19 @@
 """The wire messages between a browser and a room: one dataclass each, a registry, decode and encode.
 
-A message is one JSON object with `type` and the fields of its dataclass. Unknown fields are ignored, unknown types raise
-MessageUnknown. `docs/protocol.md` explains every message in the order of a call; a test compares it with this file.
+A message is one JSON object with `type` and the fields of its dataclass. Unknown fields are ignored, unknown types
+raise MessageUnknown. `docs/protocol.md` explains every message in the order of a call; a test compares the two.
 Times in ms are on the room's clock (ms since the consultation's start). Coordinates x, y run from 0 to 1 over the page.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from signaling.errors import MessageMalformed, MessageTooLarge, MessageUnknown
+from signaling.errors import MessageMalformed, MessageTooLarge, MessageUnknown, SignalingError
 from signaling.ticket import Grant, Role
 
 VERSION = 1
@@ -31,8 +30,8 @@ EndReason = Literal["ended", "refused", "removed", "superseded", "expired", "idl
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is on screen: a record (None: nothing is shown), its page from 1, zoom (1: the page fits), the page's point in
-    the middle of the stage, rotation in degrees clockwise."""
+    """What is on screen: a record (None: nothing is shown), its page from 1, zoom (1: the page fits), the page's point
+    in the middle of the stage, rotation in degrees clockwise."""
 
     record_id: Annotated[str, Field(max_length=64)] | None = None
     page: Annotated[int, Field(ge=1, le=100_000)] = 1
@@ -62,8 +61,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """state: off (somebody said no, or nobody is there), asking, on, paused (by the host), failed (the disk; the call goes
-    on). awaiting, refused: member ids. on_ms: how much was recorded until now_ms; it grows only while state is on."""
+    """state: off (somebody said no, or no host is there), asking, on, paused (by the host), failed (the disk; the call
+    goes on). awaiting, refused: member ids. on_ms: how much was recorded; it grows only while state is on."""
 
     state: RecordingState
     awaiting: tuple[str, ...] = ()
@@ -91,7 +90,7 @@ class Slot:
     member_id: str | None
 
 
-# From the browser ------------------------------------------------------------------------------------------------------
+# From the browser ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A new connection for sound and picture. attempt: the browser's counter, echoed in the answer. It replaces the member's
-    earlier connection. Media sections: own audio and video (sendonly or sendrecv), then up to 3 × (audio, video) recvonly."""
+    """A new connection for sound and picture, in place of the member's earlier one. attempt: the browser's counter,
+    echoed in the answer. Media sections: own audio and video (sendonly or sendrecv), then up to 3 × (audio, video)
+    recvonly."""
 
     sdp: Annotated[str, Field(max_length=MAX_SDP_CHARS)]
     attempt: Annotated[int, Field(ge=0)]
@@ -184,7 +184,7 @@ class Ping:
     n: Annotated[int, Field(ge=0)]
 
 
-# To the browser --------------------------------------------------------------------------------------------------------
+# To the browser ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,9 +318,9 @@ FROM_BROWSER: dict[str, type] = {
     "end": End, "ping": Ping,
 }  # fmt: skip
 TO_BROWSER: dict[type, str] = {
-    Waiting: "waiting", Knock: "knock", KnockGone: "knock_gone", Welcome: "welcome", Joined: "joined", Changed: "changed",
-    Left: "left", Answer: "answer", Slots: "slots", ViewChanged: "view", Pointed: "pointed", Said: "said",
-    RecordingChanged: "recording", Ended: "ended", Error: "error", Pong: "pong",
+    Waiting: "waiting", Knock: "knock", KnockGone: "knock_gone", Welcome: "welcome", Joined: "joined",
+    Changed: "changed", Left: "left", Answer: "answer", Slots: "slots", ViewChanged: "view", Pointed: "pointed",
+    Said: "said", RecordingChanged: "recording", Ended: "ended", Error: "error", Pong: "pong",
 }  # fmt: skip
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in FROM_BROWSER.items()}
@@ -353,7 +353,24 @@ def decode(text: str) -> FromBrowser:
 
 def encode(message: ToBrowser) -> str:
     """Return the JSON text of a message to a browser."""
-    body = {"type": TO_BROWSER[type(message)], **dataclasses.asdict(message)}
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode({"type": TO_BROWSER[type(message)], **_fields(message)})
+
+
+def error_message(error: SignalingError, *, reference: str, of: str | None = None) -> Error:
+    """Return what a browser hears of an error. reference: the same in the log."""
+    return Error(code=error.code, message=error.message, reference=reference, of=of)
+
+
+def type_name(message: FromBrowser) -> str:
+    return _TYPE_NAMES[type(message)]
+
+
+def _fields(item: Any) -> dict[str, Any]:
+    # Shallow, unlike dataclasses.asdict, which copies every value: pointers are encoded thousands of times a second.
+    return {name: getattr(item, name) for name in item.__dataclass_fields__}
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_fields)
+_TYPE_NAMES = {kind: name for name, kind in FROM_BROWSER.items()}
 
 

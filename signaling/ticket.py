@@ -44,8 +44,9 @@ class Grant(StrEnum):
 class Seat:
     """member_id: one device (the same after a reload); person_id: the person behind it, on whatever device.
 
-    admitted, consented: what was already so before this socket, so that a reload or a restarted server asks nobody twice.
-    started_at_ms: the consultation's start, ms since 1970 UTC, or None if it has not started; expires_at: s since 1970 UTC.
+    admitted, consented: what was so before this socket, so that a reload or a restarted server asks nobody twice.
+    started_at_ms: the consultation's start, ms since 1970 UTC, or None if it has not started.
+    expires_at: s since 1970 UTC.
     """
 
     room_id: RoomId

@@ -1,0 +1,268 @@
+"""The way in: `/socket` for browsers, and for web processes that pass a browser's socket on to the room's process.
+
+The only file of this part that knows aiohttp. Owns who may open a socket (Origin, or the signature of another process
+of ours), where a room is looked for, and the passing on. After the first message, `connection.py` takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import aiohttp
+import structlog
+from aiohttp import WSMessage, WSMsgType, web
+
+from signaling.bus import RoomDirectory
+from signaling.connection import Connection, Greeting, SocketClosed, close_code, read_greeting, refuse
+from signaling.errors import MessageMalformed, RoomElsewhere
+from signaling.hub import Hub
+from signaling.messages import MAX_MESSAGE_BYTES
+from signaling.ticket import RoomId
+
+HEARTBEAT_S = 15.0
+CLOSE_S = 2.0
+CONNECT_S = 5.0
+PASS_ON_S = 20.0  # how long one message may take to the other side
+PASSED_ON_HEADER = "X-Consult-Passed-On"
+PASSED_ON_LIFETIME_S = 30
+# Somewhat more than a message may have, so that one that is too long is answered instead of cut off.
+MAX_FRAME_BYTES = 4 * MAX_MESSAGE_BYTES
+
+log = structlog.get_logger(__name__)
+
+TagOf = Callable[[web.Request], Awaitable[str | None]]
+
+
+class BrowserSocket:
+    """A server's WebSocket as `connection.py` needs it."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._ws = web.WebSocketResponse(
+            heartbeat=HEARTBEAT_S, timeout=CLOSE_S, max_msg_size=MAX_FRAME_BYTES, compress=False
+        )
+        self._closing = False
+
+    async def open(self) -> web.WebSocketResponse:
+        await self._ws.prepare(self._request)
+        return self._ws
+
+    async def read(self) -> str:
+        message = await self._ws.receive()
+        if message.type is WSMsgType.TEXT:
+            text: str = message.data
+            return text
+        if message.type is WSMsgType.BINARY:
+            raise MessageMalformed("binary")
+        raise SocketClosed
+
+    async def write(self, text: str) -> None:
+        try:
+            await self._ws.send_str(text)
+        except (ConnectionError, RuntimeError):  # RuntimeError: it is closing already
+            raise SocketClosed from None
+
+    async def close(self, code: int) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        try:
+            async with asyncio.timeout(2 * CLOSE_S):
+                await self._ws.close(code=code)
+        except (ConnectionError, RuntimeError, TimeoutError):
+            self.abort()
+
+    def abort(self) -> None:
+        transport = self._request.transport
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
+
+
+class RoomEndpoint:
+    """The handler of `/socket`. With a hub, rooms that nobody holds open here; without one, at an announced node."""
+
+    def __init__(
+        self,
+        *,
+        key: bytes,
+        directory: RoomDirectory,
+        hub: Hub | None,
+        allowed_origins: Sequence[str] = (),
+        tag_of: TagOf | None = None,
+        browsers: bool = True,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """key: signs tickets. allowed_origins: besides the request's own. tag_of: names a request's owner, for
+        `close_sockets`; it may refuse by raising. browsers: False if only our own processes may come."""
+        self._key = key
+        self._passing_key = hmac.new(key, b"consult-passed-on-1", hashlib.sha256).digest()
+        self._directory = directory
+        self._hub = hub
+        self._allowed_origins = frozenset(origin.rstrip("/") for origin in allowed_origins)
+        self._tag_of = tag_of
+        self._browsers = browsers
+        self._now = now
+        self._client: aiohttp.ClientSession | None = None
+        self._sockets: dict[BrowserSocket, str | None] = {}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        passed_on = self._was_passed_on(request)
+        if not passed_on and not (self._browsers and self._has_our_origin(request)):
+            raise web.HTTPForbidden(text="This address is only for our own pages.\n")
+        tag = await self._tag_of(request) if self._tag_of is not None and not passed_on else None
+        socket = BrowserSocket(request)
+        response = await socket.open()
+        self._sockets[socket] = tag
+        try:
+            greeting = await read_greeting(socket, key=self._key, now=self._now)
+            if greeting is not None:
+                await self._seat(socket, greeting, may_pass_on=not passed_on)
+        finally:
+            self._sockets.pop(socket, None)
+        return response
+
+    async def close_sockets(self, tag: str) -> int:
+        """Close every socket with a tag (a signed-out session's); return how many there were."""
+        sockets = [socket for socket, its in self._sockets.items() if its == tag]
+        await asyncio.gather(*(socket.close(close_code("expired")) for socket in sockets))
+        return len(sockets)
+
+    async def close(self) -> None:
+        """Stop: rooms are finished and everybody comes back later. For aiohttp's on_shutdown."""
+        if self._hub is not None:
+            await self._hub.close()
+        await asyncio.gather(*(socket.close(close_code("restarting")) for socket in list(self._sockets)))
+        if self._client is not None:
+            await self._client.close()
+
+    async def _seat(self, socket: BrowserSocket, greeting: Greeting, *, may_pass_on: bool) -> None:
+        node = await self._find(greeting.seat.room_id) if may_pass_on else None
+        if node is not None:
+            await self._pass_on(socket, greeting, node)
+        elif self._hub is not None:
+            await Connection(socket, greeting.seat).run(self._hub)
+        else:
+            await refuse(socket, RoomElsewhere("no media process is announced"), of="hello")
+
+    async def _find(self, room_id: RoomId) -> str | None:
+        """Return the other process that holds the room or shall; None: this one."""
+        if self._hub is not None and self._hub.holds(room_id):
+            return None
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                node = await self._directory.find(room_id)
+                if node is None and self._hub is None:
+                    node = _choose(await self._directory.nodes(), room_id)
+        except Exception as error:
+            log.warning("directory_failed", error=type(error).__name__)
+            return None
+        return None if self._hub is not None and node == self._hub.node else node
+
+    # Who may come --------------------------------------------------------------------------------------------------
+
+    def _has_our_origin(self, request: web.Request) -> bool:
+        origin = request.headers.get("Origin", "")
+        return origin == f"{request.scheme}://{request.host}" or origin in self._allowed_origins
+
+    def _was_passed_on(self, request: web.Request) -> bool:
+        sent_at, _, signature = request.headers.get(PASSED_ON_HEADER, "").partition(".")
+        if not sent_at.isascii() or not sent_at.isdigit() or len(sent_at) > 12:
+            return False
+        fresh = abs(time.time() - int(sent_at)) <= PASSED_ON_LIFETIME_S
+        return fresh and hmac.compare_digest(signature.encode(), self._sign(sent_at).encode())
+
+    def _sign(self, sent_at: str) -> str:
+        return hmac.new(self._passing_key, sent_at.encode(), hashlib.sha256).hexdigest()
+
+    # Passing on ----------------------------------------------------------------------------------------------------
+
+    async def _pass_on(self, socket: BrowserSocket, greeting: Greeting, node: str) -> None:
+        sent_at = str(int(time.time()))
+        headers = {PASSED_ON_HEADER: f"{sent_at}.{self._sign(sent_at)}"}
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                other = await self._client_session().ws_connect(
+                    f"{node}/socket",
+                    headers=headers,
+                    compress=0,
+                    max_msg_size=0,
+                    heartbeat=HEARTBEAT_S,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
+                )
+                await other.send_str(greeting.text)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("node_unreachable", node=node, error=type(error).__name__)
+            await refuse(socket, RoomElsewhere(node), of="hello")
+            return
+        await _join_sockets(socket, other)
+
+    def _client_session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession()
+        return self._client
+
+
+async def _join_sockets(socket: BrowserSocket, other: aiohttp.ClientWebSocketResponse) -> None:
+    """Carry texts both ways until one side ends; the other hears the same code. Who doesn't read, stops the writer."""
+
+    async def inwards() -> None:
+        try:
+            while True:
+                try:
+                    text = await socket.read()
+                except MessageMalformed:
+                    text = ""  # the room's process counts it and answers
+                async with asyncio.timeout(PASS_ON_S):
+                    await other.send_str(text)
+        except (SocketClosed, ConnectionError, RuntimeError, TimeoutError):
+            await other.close()
+
+    async def outwards() -> None:
+        try:
+            while True:
+                message: WSMessage = await other.receive()
+                if message.type is not WSMsgType.TEXT:
+                    break
+                async with asyncio.timeout(PASS_ON_S):
+                    await socket.write(message.data)
+        except (SocketClosed, TimeoutError):
+            socket.abort()
+        # Without a code, the room's process was lost: the browser comes back, to wherever the room is then.
+        await socket.close(other.close_code if other.close_code not in (None, 1006) else 1012)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(inwards(), name="socket inwards")
+        tasks.create_task(outwards(), name="socket outwards")
+
+
+def _choose(nodes: Sequence[str], room_id: RoomId) -> str | None:
+    """Return a node for a room that nobody holds, the same in every process (rendezvous hashing)."""
+    return max(nodes, key=lambda node: hashlib.sha256(f"{node} {room_id}".encode()).digest(), default=None)
+
+
+def create_media_app(*, key: bytes, directory: RoomDirectory, hub: Hub) -> web.Application:
+    """Return the application of a media process: `/socket` for our web processes alone, and `/healthz`."""
+    endpoint = RoomEndpoint(key=key, directory=directory, hub=hub, browsers=False)
+
+    async def run_hub(app: web.Application) -> AsyncIterator[None]:
+        await hub.start()
+        yield
+        await hub.close()
+
+    async def on_shutdown(app: web.Application) -> None:
+        await endpoint.close()
+
+    async def say_healthy(request: web.Request) -> web.Response:
+        return web.json_response({"rooms": hub.room_count, "sockets": hub.socket_count()})
+
+    app = web.Application()
+    app.cleanup_ctx.append(run_hub)
+    app.on_shutdown.append(on_shutdown)
+    app.router.add_get("/socket", endpoint.handle)
+    app.router.add_get("/healthz", say_healthy)
+    return app

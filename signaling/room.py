@@ -1,0 +1,498 @@
+"""One room: who is in, who waits, what is shared, whether it is recorded. Messages in, effects out; no I/O, no clock.
+
+Owns the rules of a call. `live_room.py` carries the effects out, in order. now_ms is ms since this object was made;
+what people and the application see is the room's clock, ms since the consultation's start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from signaling import events
+from signaling import messages as wire
+from signaling.consent import RecordingControl, without_time
+from signaling.effects import (
+    AcceptOffer,
+    CloseMedia,
+    CloseSocket,
+    DropMedia,
+    Effect,
+    Send,
+    SwitchRecording,
+    Tell,
+)
+from signaling.errors import (
+    LobbyFull,
+    MemberUnknown,
+    MessageMalformed,
+    MessageOutOfOrder,
+    NotGranted,
+    RoomFull,
+    VersionUnsupported,
+)
+from signaling.roster import MAX_INSIDE, MAX_WAITING, Attendee, Place, Roster
+from signaling.shared import Chat, SharedView, Shown
+from signaling.ticket import Grant, RoomId, Seat
+
+GRACE_MS = 45_000  # how long a lost member is still shown and counted
+LOBBY_GRACE_MS = 10_000
+IDLE_MS = 600_000
+MAX_KNOCKS_AGAIN = 3
+
+_GRANT_FOR: dict[type, Grant] = {
+    wire.Admit: Grant.HOST,
+    wire.Refuse: Grant.HOST,
+    wire.SetRecording: Grant.HOST,
+    wire.End: Grant.HOST,
+    wire.Offer: Grant.PUBLISH,
+    wire.Show: Grant.SHOW,
+}
+
+
+class Room:
+    def __init__(self, room_id: RoomId, *, wall_at_zero_ms: int, new_id: Callable[[], str]) -> None:
+        """wall_at_zero_ms: ms since 1970 UTC at now_ms 0. new_id: makes the ids of events."""
+        self.room_id = room_id
+        self.closed: str | None = None
+        self._wall_at_zero_ms = wall_at_zero_ms
+        self._new_id = new_id
+        self._origin_ms: int | None = None  # now_ms at the consultation's start; negative if that was before this room
+        self._roster = Roster()
+        self._recording = RecordingControl()
+        self._recording_on = False
+        self._recording_shown = wire.Recording(state="off")
+        self._recording_told = "off"
+        self._view = SharedView()
+        self._chat = Chat()
+        self._refusals: Counter[str] = Counter()  # by person
+        self._empty_since_ms: int | None = 0
+
+    # Clock ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        return self._origin_ms is not None
+
+    def clock_ms(self, now_ms: int) -> int:
+        """Return ms since the consultation's start; 0 before it."""
+        return max(0, now_ms - self._origin_ms) if self._origin_ms is not None else 0
+
+    def started_at(self) -> str:
+        """The consultation's start, ISO 8601; empty before it."""
+        return self._wall(self._origin_ms) if self._origin_ms is not None else ""
+
+    def next_deadline_ms(self) -> int | None:
+        """When `tick` has something to do next."""
+        deadlines = [self._grace_ends_ms(one) for one in self._roster.attendees.values()]
+        deadlines.append(self._view.settles_at_ms())
+        if self._empty_since_ms is not None and self.closed is None:
+            deadlines.append(self._empty_since_ms + IDLE_MS)
+        return min((one for one in deadlines if one is not None), default=None)
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Carry out what was left for later: graces that ended, the View that settled, a room that nobody uses."""
+        if self.closed is not None:
+            return []
+        effects: list[Effect] = []
+        effects += self._tell_view(self._view.settled(now_ms), now_ms)
+        for attendee in [*self._roster.waiting(), *self._roster.inside()]:
+            ends = self._grace_ends_ms(attendee)
+            if ends is not None and ends <= now_ms:
+                effects += self._go(attendee, "lost", now_ms)
+        effects += self._settle(now_ms)
+        if self._empty_since_ms is not None and now_ms - self._empty_since_ms >= IDLE_MS:
+            effects += self.close("idle", now_ms)
+        return effects
+
+    # Coming and going ----------------------------------------------------------------------------------------------
+
+    def arrive(self, seat: Seat, now_ms: int) -> list[Effect]:
+        """Give a seat its place: in the room, or in the lobby. A known member's new socket replaces the old one.
+
+        Raises RoomFull or LobbyFull, and nothing has changed then.
+        """
+        if self.closed is not None:
+            return [CloseSocket(seat.member_id, _end_reason(self.closed))]
+        if self._refusals[seat.person_id] > MAX_KNOCKS_AGAIN:
+            return [CloseSocket(seat.member_id, "refused")]
+        known = self._roster.attendees.get(seat.member_id)
+        came_back = known is not None and known.place is not Place.AWAY
+        if not came_back:
+            self._raise_if_full(seat, known)
+        if seat.started_at_ms is not None and not self.started:
+            self._origin_ms = min(now_ms, seat.started_at_ms - self._wall_at_zero_ms)
+        attendee = self._roster.take_in(seat)
+        attendee.connected, attendee.lost_at_ms = True, None
+        attendee.waiting_told = None
+        self._empty_since_ms = None
+        self._recording.remember(attendee)
+        if attendee.place is Place.INSIDE:
+            return self._return(attendee, now_ms)
+        if self._may_enter(attendee):
+            return self._enter(attendee, now_ms) + self._settle(now_ms)
+        effects: list[Effect] = []
+        if attendee.place is Place.AWAY:
+            attendee.place = Place.LOBBY
+            effects.append(Tell(events.MemberWaiting(**self._fact(now_ms), **_about(attendee))))
+        return effects + self._settle(now_ms)
+
+    def disconnect(self, member_id: str, now_ms: int) -> list[Effect]:
+        """Keep the place of a member whose socket broke, for a while."""
+        attendee = self._roster.attendees.get(member_id)
+        if attendee is None or not attendee.connected or self.closed is not None:
+            return []
+        attendee.connected, attendee.lost_at_ms = False, now_ms
+        effects: list[Effect] = []
+        if attendee.place is Place.INSIDE:
+            if not self._recording.has_consented(attendee):
+                # Their sound and picture may outlive the socket, and who is not present is not asked.
+                effects.append(DropMedia(member_id))
+            effects += self._to_present(wire.Changed(self._roster.as_member(attendee)))
+        effects += self._settle(now_ms)
+        self._note_whether_empty(now_ms)
+        return effects
+
+    def remove_person(self, person_id: str, reason: str, now_ms: int) -> list[Effect]:
+        """Every device of a person goes, and must be admitted again if it comes back. reason: removed or expired."""
+        effects: list[Effect] = []
+        for attendee in list(self._roster.attendees.values()):
+            if attendee.person_id != person_id or self.closed is not None:
+                continue
+            attendee.admitted = False
+            if attendee.place is not Place.AWAY:
+                effects += self._go(attendee, reason, now_ms, told="expired" if reason == "expired" else "removed")
+        return effects + self._settle(now_ms)
+
+    def close(self, reason: str, now_ms: int) -> list[Effect]:
+        """End the consultation for everybody. reason: ended, idle, or the application's word."""
+        effects = self._close_for_all(_end_reason(reason), "ended", now_ms)
+        self.closed = reason
+        if self.started and effects:
+            effects.append(Tell(events.RoomClosed(**self._fact(now_ms), reason=reason)))
+        return effects
+
+    def suspend(self, now_ms: int) -> list[Effect]:
+        """This process stops; everybody comes back by themselves, to the same seats."""
+        effects = self._close_for_all("restarting", "lost", now_ms)
+        self.closed = "restarting"
+        return effects
+
+    # Messages ------------------------------------------------------------------------------------------------------
+
+    def receive(self, member_id: str, message: wire.FromBrowser, now_ms: int) -> list[Effect]:
+        """Carry out what a member sent. Raises MessageOutOfOrder, NotGranted and what the rule at hand says."""
+        attendee = self._roster.attendees.get(member_id)
+        if attendee is None or not attendee.connected or isinstance(message, wire.Hello):
+            raise MessageOutOfOrder(type(message).__name__)
+        match message:
+            case wire.Ping():
+                return [Send((member_id,), wire.Pong(message.n))]
+            case wire.SetDevices():
+                return self._set_devices(attendee, message)
+            case wire.Leave():
+                return [*self._go(attendee, "left", now_ms), *self._settle(now_ms)]
+        if attendee.place is not Place.INSIDE:
+            raise MessageOutOfOrder(type(message).__name__)
+        needed = _GRANT_FOR.get(type(message))
+        if needed is not None and needed not in attendee.seat.grants:
+            raise NotGranted(needed.value)
+        return self._receive_inside(attendee, message, now_ms)
+
+    def _receive_inside(self, attendee: Attendee, message: wire.FromBrowser, now_ms: int) -> list[Effect]:
+        match message:
+            case wire.Point():
+                pointed = wire.Pointed(attendee.member_id, message.x, message.y, message.visible)
+                return self._to_present(pointed, besides=attendee)
+            case wire.Show():
+                return self._show(attendee, message, now_ms)
+            case wire.Offer():
+                return [AcceptOffer(attendee.as_media_member(), message.sdp, message.attempt)]
+            case wire.Say():
+                return self._say(attendee, message, now_ms)
+            case wire.SetConsent():
+                return self._set_consent(attendee, message, now_ms)
+            case wire.SetRecording():
+                self._recording.wanted = message.wanted
+                if message.wanted:
+                    self._recording.failed = False
+                return self._settle(now_ms)
+            case wire.Admit():
+                return self._admit(attendee, message.member_id, now_ms)
+            case wire.Refuse():
+                return self._refuse(message.member_id, now_ms)
+            case wire.End():
+                return self.close("ended", now_ms)
+        raise MessageOutOfOrder(type(message).__name__)
+
+    def media_slots(self, member_id: str, attempt: int, slots: tuple[wire.Slot, ...]) -> list[Effect]:
+        attendee = self._roster.attendees.get(member_id)
+        return [Send((member_id,), wire.Slots(attempt, slots))] if attendee is not None and attendee.present else []
+
+    def media_answer(self, member_id: str, attempt: int, sdp: str) -> list[Effect]:
+        """Pass the answer on; a member who went in the meantime loses the connection that was just made."""
+        attendee = self._roster.attendees.get(member_id)
+        if attendee is None or attendee.place is not Place.INSIDE or self.closed is not None:
+            return [DropMedia(member_id)]
+        return [Send((member_id,), wire.Answer(sdp, attempt))] if attendee.connected else []
+
+    def recording_failed(self, now_ms: int) -> list[Effect]:
+        self._recording.failed = True
+        return self._settle(now_ms)
+
+    # Rules ---------------------------------------------------------------------------------------------------------
+
+    def _raise_if_full(self, seat: Seat, known: Attendee | None) -> None:
+        admitted = seat.admitted if known is None else known.admitted
+        here = any(
+            one.person_id == seat.person_id and one.member_id != seat.member_id and one.place is not Place.AWAY
+            for one in self._roster.attendees.values()
+        )
+        begun = self.started or seat.started_at_ms is not None
+        if not here and (Grant.HOST in seat.grants or (admitted and begun)):
+            if len(self._roster.inside()) >= MAX_INSIDE:
+                raise RoomFull(seat.member_id)
+        elif len(self._roster.waiting()) >= MAX_WAITING:
+            raise LobbyFull(seat.member_id)
+
+    def _may_enter(self, attendee: Attendee) -> bool:
+        """Whether somebody who is not inside needs nobody's leave to enter."""
+        if self._roster.is_second_device(attendee) or len(self._roster.inside()) >= MAX_INSIDE:
+            return False
+        return attendee.hosts or (attendee.admitted and self.started)
+
+    def _enter(self, attendee: Attendee, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        if attendee.place is Place.LOBBY:
+            effects += self._knock_gone(attendee)
+        attendee.place, attendee.waiting_told = Place.INSIDE, None
+        attendee.admitted = True
+        if not attendee.connected:
+            attendee.lost_at_ms = now_ms
+        if not self.started:
+            self._origin_ms = now_ms
+            effects.append(Tell(events.RoomOpened(**self._fact(now_ms))))
+        # A newcomer who has not consented pauses the recording before anything else happens.
+        effects += self._assess_recording(now_ms, besides=attendee)
+        if attendee.connected:
+            effects.append(self._welcome(attendee, now_ms))
+        effects += self._to_present(wire.Joined(self._roster.as_member(attendee)), besides=attendee)
+        effects.append(Tell(events.MemberJoined(**self._fact(now_ms), **_about(attendee))))
+        return effects
+
+    def _return(self, attendee: Attendee, now_ms: int) -> list[Effect]:
+        effects = self._assess_recording(now_ms, besides=attendee)
+        effects.append(self._welcome(attendee, now_ms))
+        effects += self._to_present(wire.Changed(self._roster.as_member(attendee)), besides=attendee)
+        return effects + self._settle(now_ms)
+
+    def _go(self, attendee: Attendee, reason: str, now_ms: int, *, told: wire.EndReason | None = None) -> list[Effect]:
+        """Take a place away. told: what the member hears at last; None after their own goodbye."""
+        effects: list[Effect] = []
+        was, was_connected = attendee.place, attendee.connected
+        if was is Place.LOBBY:
+            effects += self._knock_gone(attendee)
+        attendee.place, attendee.connected, attendee.lost_at_ms = Place.AWAY, False, None
+        attendee.waiting_told, attendee.microphone, attendee.camera = None, False, False
+        if was_connected:
+            effects.append(CloseSocket(attendee.member_id, told))
+        if was is Place.INSIDE:
+            effects.append(DropMedia(attendee.member_id))
+            effects += self._to_present(wire.Left(attendee.member_id, reason))
+        if was is not Place.AWAY:
+            effects.append(Tell(events.MemberLeft(**self._fact(now_ms), **_about(attendee), reason=reason)))
+        self._note_whether_empty(now_ms)
+        return effects
+
+    def _admit(self, host: Attendee, member_id: str, now_ms: int) -> list[Effect]:
+        attendee = self._waiting(member_id)
+        first_devices = self._roster.other_devices(attendee)
+        seats_freed = sum(1 for one in first_devices if one.place is Place.INSIDE)
+        if len(self._roster.inside()) - seats_freed >= MAX_INSIDE:
+            raise RoomFull(member_id)
+        attendee.admitted = True
+        effects: list[Effect] = [
+            Tell(events.MemberAdmitted(**self._fact(now_ms), **_about(attendee), by=host.member_id))
+        ]
+        for device in first_devices:
+            device.admitted = False
+            effects += self._go(device, "superseded", now_ms, told="superseded")
+        return [*effects, *self._enter(attendee, now_ms), *self._settle(now_ms)]
+
+    def _refuse(self, member_id: str, now_ms: int) -> list[Effect]:
+        attendee = self._waiting(member_id)
+        attendee.admitted = False
+        self._refusals[attendee.person_id] += 1
+        return [*self._go(attendee, "refused", now_ms, told="refused"), *self._settle(now_ms)]
+
+    def _waiting(self, member_id: str) -> Attendee:
+        attendee = self._roster.attendees.get(member_id)
+        if attendee is None or attendee.place is not Place.LOBBY:
+            raise MemberUnknown(member_id)
+        return attendee
+
+    def _set_devices(self, attendee: Attendee, message: wire.SetDevices) -> list[Effect]:
+        attendee.microphone, attendee.camera = message.microphone, message.camera
+        if attendee.place is not Place.INSIDE:
+            return []
+        return self._to_present(wire.Changed(self._roster.as_member(attendee)), besides=attendee)
+
+    def _set_consent(self, attendee: Attendee, message: wire.SetConsent, now_ms: int) -> list[Effect]:
+        if message.given and message.wording != wire.CONSENT_WORDING:
+            raise VersionUnsupported("wording")  # a yes to another sentence is not a yes to this one
+        if not self._recording.answer(attendee.person_id, message.given):
+            return []
+        kind = events.ConsentGiven if message.given else events.ConsentRefused
+        told = Tell(kind(**self._fact(now_ms), **_about(attendee), wording=message.wording))
+        return [told, *self._settle(now_ms)]
+
+    def _show(self, attendee: Attendee, message: wire.Show, now_ms: int) -> list[Effect]:
+        self._view.show(message.view, attendee.member_id, now_ms)
+        effects = self._to_present(wire.ViewChanged(message.view, attendee.member_id, message.revision))
+        return effects + self._tell_view(self._view.settled(now_ms), now_ms)
+
+    def _say(self, attendee: Attendee, message: wire.Say, now_ms: int) -> list[Effect]:
+        said = self._chat.find(attendee.person_id, message.line_id)
+        if said is not None:
+            return [Send((attendee.member_id,), wire.Said(said))]
+        text = message.text.strip()
+        if not text:
+            raise MessageMalformed("blank")
+        seat, at_ms = attendee.seat, self.clock_ms(now_ms)
+        line = wire.ChatLine(message.line_id, seat.member_id, seat.name, seat.role, text, at_ms)
+        self._chat.keep(attendee.person_id, line)
+        told = events.ChatSaid(**self._fact(now_ms), **_about(attendee), line_id=line.line_id, text=text)
+        return [*self._to_present(wire.Said(line)), Tell(told)]
+
+    # What follows from a change ------------------------------------------------------------------------------------
+
+    def _settle(self, now_ms: int) -> list[Effect]:
+        """Return what follows from who is here now: recording first, then the lobby."""
+        if self.closed is not None:
+            return []
+        effects = self._assess_recording(now_ms)
+        for attendee in self._roster.waiting():
+            if self._may_enter(attendee):
+                effects += self._enter(attendee, now_ms)
+        for attendee in self._roster.waiting():
+            effects += self._tell_lobby(attendee)
+        return effects
+
+    def _tell_lobby(self, attendee: Attendee) -> list[Effect]:
+        effects: list[Effect] = []
+        member = self._roster.as_member(attendee)
+        waiting = wire.Waiting(member.member_id, self._roster.host_present(), member.second_device)
+        if attendee.connected and waiting != attendee.waiting_told:
+            attendee.waiting_told = waiting
+            effects.append(Send((attendee.member_id,), waiting))
+        audience = self._roster.knock_audience(attendee)
+        if member != attendee.knock_told:
+            attendee.knock_told = member
+            if audience:
+                effects.append(Send(audience, wire.Knock(member)))
+        return effects
+
+    def _knock_gone(self, attendee: Attendee) -> list[Effect]:
+        attendee.knock_told = None
+        audience = self._roster.knock_audience(attendee)
+        return [Send(audience, wire.KnockGone(attendee.member_id))] if audience else []
+
+    def _assess_recording(self, now_ms: int, *, besides: Attendee | None = None) -> list[Effect]:
+        recording = self._recording.assess(self._roster.present(), now_ms)
+        effects: list[Effect] = []
+        if (recording.state == "on") is not self._recording_on:
+            self._recording_on = recording.state == "on"
+            effects.append(SwitchRecording(self._recording_on))
+        if without_time(recording) != self._recording_shown:
+            self._recording_shown = without_time(recording)
+            changed = wire.RecordingChanged(recording, self.clock_ms(now_ms))
+            effects += self._to_present(changed, besides=besides)
+        told = self._recording.state_told()
+        if told != self._recording_told:
+            self._recording_told = told
+            effects.append(Tell(events.RecordingSwitched(**self._fact(now_ms), state=told)))
+        return effects
+
+    def _welcome(self, attendee: Attendee, now_ms: int) -> Send:
+        waiting = [one for one in self._roster.waiting() if attendee.member_id in self._roster.knock_audience(one)]
+        recording = dataclasses.replace(self._recording_shown, on_ms=self._recording.on_ms(now_ms))
+        welcome = wire.Welcome(
+            member_id=attendee.member_id,
+            now_ms=self.clock_ms(now_ms),
+            started_at=self.started_at(),
+            members=tuple(self._roster.as_member(one) for one in self._roster.inside()),
+            knocks=tuple(self._roster.as_member(one) for one in waiting),
+            view=self._view.view,
+            view_by=self._view.by,
+            recording=recording,
+            chat=self._chat.lines(),
+            ice_servers=(),  # the hub's to fill in: they are minted per socket
+        )
+        return Send((attendee.member_id,), welcome)
+
+    def _close_for_all(self, told: wire.EndReason, left: str, now_ms: int) -> list[Effect]:
+        if self.closed is not None:
+            return []
+        effects: list[Effect] = [*self._tell_view(self._view.flush(now_ms), now_ms)]
+        for attendee in [*self._roster.waiting(), *self._roster.inside()]:
+            if attendee.connected:
+                effects.append(CloseSocket(attendee.member_id, told))
+            attendee.place, attendee.connected, attendee.lost_at_ms = Place.AWAY, False, None
+            effects.append(Tell(events.MemberLeft(**self._fact(now_ms), **_about(attendee), reason=left)))
+        effects += self._assess_recording(now_ms)
+        return [*effects, CloseMedia()]
+
+    # Small parts ---------------------------------------------------------------------------------------------------
+
+    def _to_present(self, message: wire.ToBrowser, *, besides: Attendee | None = None) -> list[Effect]:
+        to = tuple(one.member_id for one in self._roster.present() if one is not besides)
+        return [Send(to, message)] if to else []
+
+    def _tell_view(self, shown: Shown | None, now_ms: int) -> list[Effect]:
+        if shown is None:
+            return []
+        fact = self._fact(shown.shown_at_ms)
+        return [Tell(events.ViewShown(**fact, by=shown.by, **dataclasses.asdict(shown.view)))]
+
+    def _grace_ends_ms(self, attendee: Attendee) -> int | None:
+        if attendee.lost_at_ms is None:
+            return None
+        return attendee.lost_at_ms + (GRACE_MS if attendee.place is Place.INSIDE else LOBBY_GRACE_MS)
+
+    def _note_whether_empty(self, now_ms: int) -> None:
+        if self._empty_since_ms is None and not self._roster.anybody_connected():
+            self._empty_since_ms = now_ms
+
+    def _fact(self, now_ms: int) -> dict[str, Any]:
+        return {
+            "event_id": self._new_id(),
+            "room_id": self.room_id,
+            "at_ms": self.clock_ms(now_ms),
+            "happened_at": self._wall(now_ms),
+        }
+
+    def _wall(self, now_ms: int) -> str:
+        instant = datetime.fromtimestamp((self._wall_at_zero_ms + now_ms) / 1000, UTC)
+        return instant.isoformat(timespec="milliseconds")
+
+
+def _about(attendee: Attendee) -> dict[str, Any]:
+    seat = attendee.seat
+    return {
+        "member_id": seat.member_id,
+        "person_id": seat.person_id,
+        "name": seat.name,
+        "role": seat.role.value,
+    }
+
+
+def _end_reason(reason: str) -> wire.EndReason:
+    """What browsers hear when the room closes for a reason of the application's."""
+    known: wire.EndReason = "ended"
+    for one in get_args(wire.EndReason):
+        if one == reason:
+            known = one
+    return known
