@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from consult.web.sockets import OpenSockets
     from signaling.bus import Bus, RoomDirectory
 
-    Pool = asyncpg.Pool[asyncpg.Record]
+    Pool = asyncpg.Pool
 else:
     Settings = Pool = BlobStore = Bus = RoomDirectory = Jobs = Limiter = OpenSockets = object
 

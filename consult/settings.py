@@ -41,7 +41,9 @@ Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 def _check_scheme(value: str, schemes: tuple[str, ...], example: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in schemes:
-        raise ValueError(f"should begin with {' or '.join(scheme + '://' for scheme in schemes)}, for example {example}")
+        raise ValueError(
+            f"should begin with {' or '.join(scheme + '://' for scheme in schemes)}, for example {example}"
+        )
     return value
 
 
@@ -208,7 +210,9 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsWrong([_line(dict(item)) for item in error.errors(include_url=False, include_input=False)]) from None
+        raise SettingsWrong(
+            [_line(dict(item)) for item in error.errors(include_url=False, include_input=False)]
+        ) from None
 
 
 def _line(item: Mapping[str, Any]) -> str:

@@ -198,7 +198,9 @@ def _take_lock(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise EmbeddedFailed(f"Another Consult is using {folder}. Stop it, or set CONSULT_HOME to another folder.") from None
+        raise EmbeddedFailed(
+            f"Another Consult is using {folder}. Stop it, or set CONSULT_HOME to another folder."
+        ) from None
     return lock
 
 
@@ -261,7 +263,12 @@ def _make_cluster(folder: Path, binaries: Path, owner: Owner) -> None:
 
 def _environment(binaries: Path) -> Mapping[str, str]:
     """Nothing of ours but what the programs need: PGDATA, PGPORT and the like would confuse them."""
-    return {"PATH": f"{binaries}:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "LD_LIBRARY_PATH": str(binaries.parent / "lib")}
+    return {
+        "PATH": f"{binaries}:/usr/bin:/bin",
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "LD_LIBRARY_PATH": str(binaries.parent / "lib"),
+    }
 
 
 def _socket_folder(folder: Path, owner: Owner) -> Path:

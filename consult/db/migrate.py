@@ -80,7 +80,7 @@ def _upgrade(connection: Connection) -> None:
         context.run_migrations(connection=connection)
 
 
-async def _install_queue(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _install_queue(connection: asyncpg.Connection) -> None:
     queries = Queries(AsyncpgDriver(connection))
     if await queries.schema_is_installed():
         await queries.upgrade()
@@ -88,7 +88,7 @@ async def _install_queue(connection: asyncpg.Connection[asyncpg.Record]) -> None
         await queries.install()
 
 
-async def is_current(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+async def is_current(connection: asyncpg.Connection) -> bool:
     """Whether the newest migration of this program has run."""
     newest = max(path.stem for path in MIGRATIONS.glob("*.sql"))
     if await connection.fetchval("select to_regclass('alembic_version')") is None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TypeAlias
 
 import asyncpg
+import asyncpg.pool
 
-Pool = asyncpg.Pool  # asyncpg.Pool[asyncpg.Record] in annotations
+# A connection of its own or one lent by the pool: functions in queries.py and service.py take either.
+Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
+Pool: TypeAlias = "asyncpg.Pool"
 STATEMENT_TIMEOUT_S = 30
 
 
-async def create_pool(database_url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[asyncpg.Record]:
+async def create_pool(database_url: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
     """Return an open pool. Raises OSError or asyncpg.PostgresError if the database cannot be reached."""
     return await asyncpg.create_pool(
         database_url,
@@ -24,6 +27,6 @@ async def create_pool(database_url: str, *, min_size: int = 1, max_size: int = 1
     )
 
 
-async def prepare_connection(connection: asyncpg.Connection[Any]) -> None:
+async def prepare_connection(connection: asyncpg.Connection) -> None:
     """Teach a new connection that jsonb is a Python value."""
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

@@ -1,0 +1,1 @@
+"""Staff: their accounts, signing in and out."""

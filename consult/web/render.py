@@ -1,0 +1,143 @@
+"""Pages: Jinja2 templates in the reader's language, with what every page needs.
+
+A template has: _, ngettext and {% trans %} (named values as %(name)s), language, csrf, clinic_name, staff, visit,
+asset(path), path, demo; filters clock_time, long_date, short_date, zone_name, number, file_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, tzinfo
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import babel.dates
+import babel.numbers
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader
+
+from consult.keys import SETTINGS
+from consult.web import csrf
+from consult.web.assets import Assets
+from consult.web.request_keys import STAFF, VISIT, WORDS
+from consult.web.words import LANGUAGES, Languages, Words, pick_language
+
+PAGES: web.AppKey[Pages] = web.AppKey("pages")
+
+
+class Pages:
+    """The compiled templates, once per language."""
+
+    def __init__(self, folder: Path, languages: Languages, assets: Assets) -> None:
+        self._folder = folder
+        self._languages = languages
+        self._assets = assets
+        self._environments: dict[str, Environment] = {}
+
+    def environment(self, language: str) -> Environment:
+        found = self._environments.get(language)
+        if found is None:
+            found = self._environments[language] = self._make(self._languages[language])
+        return found
+
+    def _make(self, words: Words) -> Environment:
+        made = Environment(
+            loader=FileSystemLoader(self._folder),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        )
+        i18n: Any = made
+        i18n.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)
+        made.globals.update(asset=self._assets.url, language=words.language, languages=self._languages.codes)
+        locale = words.language
+        made.filters.update(
+            clock_time=partial(clock_time, locale=locale),
+            long_date=partial(long_date, locale=locale),
+            short_date=partial(short_date, locale=locale),
+            zone_name=partial(zone_name, locale=locale),
+            number=partial(babel.numbers.format_decimal, locale=locale),
+            file_size=partial(file_size, locale=locale),
+        )
+        return made
+
+
+def reader_words(request: web.Request) -> Words:
+    """Return the reader's words, as far as is known by now who they are."""
+    staff, visit = request.get(STAFF), request.get(VISIT)
+    language = pick_language(request, getattr(staff, "language", None), getattr(visit, "language", None))
+    return request.app[LANGUAGES][language]
+
+
+def render(
+    request: web.Request,
+    template: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Return a page in the reader's language."""
+    words = request[WORDS] = reader_words(request)
+    settings = request.app[SETTINGS]
+    page = request.app[PAGES].environment(words.language).get_template(template)
+    known = {
+        "csrf": csrf.proof(request),
+        "clinic_name": settings.clinic_name,
+        "staff": request.get(STAFF),
+        "visit": request.get(VISIT),
+        "path": request.path,
+        "demo": settings.demo,
+        "errors": {},
+        "values": {},
+    }
+    response = web.Response(
+        text=page.render({**known, **(values or {})}), content_type="text/html", status=status, headers=headers
+    )
+    response.headers.setdefault("Cache-Control", "no-store")
+    csrf.keep_before_cookie(request, response)
+    return response
+
+
+def zone(name: str | tzinfo | None) -> tzinfo:
+    """Return the time zone of that name, UTC if there is none."""
+    if isinstance(name, tzinfo):
+        return name
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def clock_time(instant: datetime, tz: str | tzinfo | None = None, *, locale: str) -> str:
+    """14:30 in that zone."""
+    return babel.dates.format_time(instant.astimezone(zone(tz)), "HH:mm", locale=locale)
+
+
+def long_date(instant: datetime | date, tz: str | tzinfo | None = None, *, locale: str) -> str:
+    """Tuesday, 31 March 2026 in that zone."""
+    day = instant.astimezone(zone(tz)) if isinstance(instant, datetime) else instant
+    form = "EEEE, d 'de' MMMM 'de' y" if locale == "es" else "EEEE, d MMMM y"
+    return babel.dates.format_date(day, form, locale=locale)
+
+
+def short_date(instant: datetime | date, tz: str | tzinfo | None = None, *, locale: str) -> str:
+    """31 Mar 2026 in that zone."""
+    day = instant.astimezone(zone(tz)) if isinstance(instant, datetime) else instant
+    return babel.dates.format_date(day, "d MMM y", locale=locale)
+
+
+def zone_name(instant: datetime, tz: str | tzinfo | None, *, locale: str) -> str:
+    """Central European Summer Time: how people call the zone at that instant."""
+    return babel.dates.get_timezone_name(instant.astimezone(zone(tz)), locale=locale)
+
+
+def file_size(size_bytes: int, *, locale: str) -> str:
+    """1.4 MB: decimal units, one digit behind the point from 1 MB."""
+    for unit, divisor, digits in (("GB", 10**9, "#,##0.0"), ("MB", 10**6, "#,##0.0"), ("kB", 10**3, "#,##0")):
+        if size_bytes >= divisor:
+            return f"{babel.numbers.format_decimal(size_bytes / divisor, digits, locale=locale)} {unit}"
+    return f"{size_bytes} B"

@@ -1,0 +1,192 @@
+"""What all tests share: a PostgreSQL of their own, a Redis, the running application, and a watch over leaked tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+from aiohttp import web
+
+from consult.app import SLOW_HEAD_S, create_app
+from consult.db import embedded
+from consult.db.migrate import migrate
+from consult.db.pool import create_pool
+from consult.settings import Settings, read_settings
+
+SECRET = "a secret for tests, long enough for anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A migrated database of this test's own. url: for asyncpg; pool: open until the test ends."""
+
+    url: str
+    pool: asyncpg.Pool
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[embedded.EmbeddedPostgres]:
+    """One cluster for all tests, in a folder with a short name that its user can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="consult-tests-"))
+    folder.chmod(0o755)
+    server = embedded.start(folder / "postgres", log=folder / "postgres.log", fast=True)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: embedded.EmbeddedPostgres) -> str:
+    """The name of a migrated database that others are copied from."""
+
+    async def make() -> None:
+        conn = await asyncpg.connect(postgres.url())
+        await conn.execute("create database template_consult")
+        await conn.close()
+        await migrate(postgres.url("template_consult"))
+
+    asyncio.run(make())
+    return "template_consult"
+
+
+@pytest.fixture
+async def database_url(postgres: embedded.EmbeddedPostgres, template_database: str) -> AsyncIterator[str]:
+    name = f"t{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(postgres.url())
+    await admin.execute(f"create database {name} template {template_database} strategy file_copy")
+    try:
+        yield postgres.url(name)
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+        await admin.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    pool = await create_pool(database_url)
+    try:
+        yield Database(database_url, pool)
+    finally:
+        await asyncio.wait_for(pool.close(), 10)
+
+
+@pytest.fixture
+async def conn(database: Database) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    async with database.pool.acquire() as connection:
+        yield connection
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A real redis-server on a free port."""
+    port = free_port()
+    program = shutil.which("redis-server") or "redis-server"
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL)
+    try:
+        wait_for_port(port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def make_settings(database_url: str, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings for a test; name what should differ. The port is free unless one is given."""
+
+    def make(**given: Any) -> Settings:
+        port = given.pop("port", None) or free_port()
+        known = {
+            "database_url": database_url,
+            "secret_key": SECRET,
+            "public_url": f"http://127.0.0.1:{port}",
+            "consult_home": tmp_path / "home",
+            "port": port,
+        }
+        return read_settings(**(known | given))
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The running application. url: without a slash at its end."""
+
+    url: str
+    app: web.Application
+    settings: Settings
+
+
+@pytest.fixture
+async def start_server(database_url: str) -> AsyncIterator[Callable[[Settings], Any]]:
+    """Starts the real application with given settings: `server = await start_server(settings)`."""
+    runners: list[web.AppRunner] = []
+
+    async def start(settings: Settings) -> Server:
+        app = await create_app(settings)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1, lingering_time=1, keepalive_timeout=SLOW_HEAD_S
+        )
+        runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", settings.port).start()
+        return Server(settings.public_url, app, settings)
+
+    try:
+        yield start
+    finally:
+        for runner in reversed(runners):
+            await runner.cleanup()
+
+
+@pytest.fixture
+async def server(start_server: Callable[[Settings], Any], settings: Settings) -> Server:
+    started: Server = await start_server(settings)
+    return started
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser without scripts: keeps cookies, follows no redirects unless told to."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(server.url, cookie_jar=jar, headers={"Accept": "text/html"}) as session:
+        yield session
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
