@@ -1,0 +1,108 @@
+"""From RTP timestamps to the room's clock.
+
+Each track has its own timestamps with a random start; each sender its own clock. A track's first mapping comes from the
+arrival of its packets (the quickest of the last seconds, so that a slow packet moves nothing). Sender reports then tie
+sound and picture of one member to that member's clock, so that both move together from then on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from signaling.rtp import extend
+
+WINDOW_MS = 5_000
+WINDOWS = 3
+JUMP_MS = 5_000  # a mapping this far off means that the sender began anew
+SLEW = 0.25  # how much a correction may stretch or squeeze time
+
+_NTP_FRACTION = 1 << 32
+
+
+class QuickestArrival:
+    """The smallest difference between arrival and media time of the last seconds."""
+
+    def __init__(self) -> None:
+        self._windows: deque[float] = deque(maxlen=WINDOWS)
+        self._window_ends_ms = 0.0
+        self.lag_ms: float | None = None
+
+    def note(self, lag_ms: float, arrived_ms: float) -> None:
+        if arrived_ms >= self._window_ends_ms or not self._windows:
+            self._window_ends_ms = arrived_ms + WINDOW_MS
+            self._windows.append(lag_ms)
+            self.lag_ms = min(self._windows)
+        elif lag_ms < self._windows[-1]:
+            self._windows[-1] = lag_ms
+            self.lag_ms = min(self._windows)
+
+
+class MemberClock:
+    """One member's own clock (as told by sender reports) against the room's. Shared by the member's tracks."""
+
+    def __init__(self) -> None:
+        self._quickest = QuickestArrival()
+
+    @property
+    def offset_ms(self) -> float | None:
+        """Room time minus member time, if known."""
+        return self._quickest.lag_ms
+
+    def note(self, member_ms: float, arrived_ms: float) -> None:
+        self._quickest.note(arrived_ms - member_ms, arrived_ms)
+
+
+class TrackClock:
+    """Maps the timestamps of one track to ms on the room's clock."""
+
+    def __init__(self, clock_hz: int, member: MemberClock) -> None:
+        self._khz = clock_hz / 1000
+        self._member = member
+        self._quickest = QuickestArrival()
+        self._latest = -1  # extended timestamp
+        self._offset_ms = 0.0
+        self._member_shift_ms: float | None = None  # member time minus media time
+
+    def place(self, timestamp: int, arrived_ms: float) -> float:
+        """Return where a packet that just arrived belongs, in ms on the room's clock."""
+        if self._latest < 0:
+            self._latest = timestamp + (1 << 32)
+            self._offset_ms = arrived_ms - self._latest / self._khz
+        extended = extend(timestamp, self._latest, 32)
+        media_ms = extended / self._khz
+        lag_ms = arrived_ms - media_ms
+        if abs(lag_ms - self._offset_ms) > JUMP_MS:
+            self._begin_anew(lag_ms)
+        self._quickest.note(lag_ms, arrived_ms)
+        if self._member_shift_ms is not None:
+            self._member.note(media_ms + self._member_shift_ms, arrived_ms)
+        if extended > self._latest:
+            self._follow((extended - self._latest) / self._khz)
+            self._latest = extended
+        return media_ms + self._offset_ms
+
+    def tie(self, ntp: int, rtp_timestamp: int) -> None:
+        """Take a sender report: the member's clock showed `ntp` (32.32 s) at `rtp_timestamp`."""
+        if self._latest < 0:
+            return
+        media_ms = extend(rtp_timestamp, self._latest, 32) / self._khz
+        self._member_shift_ms = ntp * 1000 / _NTP_FRACTION - media_ms
+
+    def timestamp_at(self, room_ms: float) -> int | None:
+        """Return the timestamp that belongs to an instant, None before the first packet."""
+        if self._latest < 0:
+            return None
+        return round((room_ms - self._offset_ms) * self._khz) & 0xFFFFFFFF
+
+    def _begin_anew(self, lag_ms: float) -> None:
+        self._quickest = QuickestArrival()
+        self._member_shift_ms = None
+        self._offset_ms = lag_ms
+
+    def _follow(self, elapsed_ms: float) -> None:
+        target = self._quickest.lag_ms
+        if self._member_shift_ms is not None and self._member.offset_ms is not None:
+            target = self._member_shift_ms + self._member.offset_ms
+        if target is not None:
+            most = elapsed_ms * SLEW
+            self._offset_ms += max(-most, min(most, target - self._offset_ms))

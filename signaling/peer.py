@@ -1,0 +1,266 @@
+"""Peer: one participant's connection for sound and picture.
+
+Owns the offer's answer, the connection's life, and which packet belongs to which track. It knows nothing of rooms: the
+relay attaches the publications of others to its slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from signaling import rtcp
+from signaling.answer import LocalTransport, SentTrack, write_answer
+from signaling.clocks import MemberClock, TrackClock
+from signaling.errors import MediaError, OfferRefused
+from signaling.guard import Kind, Offer, Section, read_offer
+from signaling.ice import IceSettings
+from signaling.publication import Publication
+from signaling.rtc_compat import Link
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, read_header, unwrap_retransmission
+from signaling.subscription import Subscription
+
+CONNECT_LIMIT_S: Final = 30
+CLOSE_LIMIT_S: Final = 5
+SILENCE_LIMIT_MS: Final = 20_000  # browsers check consent every few seconds, even when they send nothing
+MAX_BITRATE_BPS: Final = 2_500_000
+MIN_BITRATE_BPS: Final = 150_000
+LIMIT_LIVES_MS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPair:
+    """Where one other member's sound and picture go; either may be missing in the offer."""
+
+    audio: Subscription | None
+    video: Subscription | None
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        return [subscription for subscription in (self.audio, self.video) if subscription is not None]
+
+
+class Peer:
+    """publications: what the member sends, at most one of each kind. slots: what they can receive.
+
+    on_connected, on_lost: called once each at most; on_lost not after close(). now_ms: the room's clock.
+    """
+
+    def __init__(
+        self,
+        sdp: str,
+        *,
+        name: str,
+        ice: IceSettings,
+        now_ms: Callable[[], float],
+        on_connected: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Read the offer. name: for the names of tasks. Raises OfferRefused, OfferTooLarge."""
+        self._name = name
+        self._now_ms = now_ms
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._offer = read_offer(sdp)
+        self._link = Link(ice, on_rtp=self._receive_rtp, on_rtcp=self._receive_rtcp)
+        self._ssrc = _new_ssrc()
+        self._own = _own_sections(self._offer)
+        self.publications = self._make_publications()
+        self.slots = self._make_slots()
+        self._by_ssrc = {
+            subscription.track.ssrc: subscription for slot in self.slots for subscription in slot.subscriptions
+        }
+        self._limit_bps: int | None = None
+        self._limit_told_ms = 0.0
+        self._heard = 0
+        self._heard_ms = now_ms()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        return self._link.connected
+
+    async def answer(self) -> str:
+        """Return the answer and begin to connect. Raises MediaError if no socket could be opened."""
+        try:
+            await self._link.gather()
+        except OSError as error:
+            raise MediaError(f"no socket: errno {error.errno}") from None
+        local = LocalTransport(
+            self._link.ice_username, self._link.ice_password, self._link.candidates, self._link.fingerprint
+        )
+        text = write_answer(
+            self._offer,
+            session_id=secrets.randbits(62),
+            local=local,
+            receives=[section.mid for section in self._own.values()],
+            sends={subscription.mid: subscription.track for subscription in self._by_ssrc.values()},
+        )
+        self._task = asyncio.create_task(self._live(), name=f"peer {self._name}")
+        return text
+
+    async def close(self) -> None:
+        """Stop forwarding at once, then take the connection down."""
+        if self._closed:
+            return
+        self._closed = True
+        for publication in self.publications.values():
+            publication.tap = None
+            for subscription in list(publication.subscriptions):
+                subscription.detach()
+        for subscription in self._by_ssrc.values():
+            subscription.detach()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._link.close()
+
+    def tick(self, now_ms: float) -> None:
+        """Every 100 ms: repeat what was asked for and not answered."""
+        for publication in self.publications.values():
+            publication.tick(now_ms)
+        for subscription in self._by_ssrc.values():
+            subscription.tick(now_ms)
+
+    def report(self, now_ms: float, ntp: int) -> None:
+        """Every second: receiver reports and bitrate limit to the sender, sender reports for the slots."""
+        if not self.connected:
+            return
+        self._notice_silence(now_ms)
+        receptions = [publication.report(now_ms) for publication in self.publications.values()]
+        message = rtcp.write_receiver_report(self._ssrc, [block for block in receptions if block is not None])
+        video = self.publications.get("video")
+        if video is not None and video.ssrc is not None and "goog-remb" in self._own["video"].feedback:
+            message += rtcp.write_bitrate_limit(self._ssrc, video.ssrc, self._bitrate_limit(video, now_ms))
+        self._link.send_rtcp(message)
+        for subscription in self._by_ssrc.values():
+            subscription.report(now_ms, ntp)
+
+    def takes_bps(self, now_ms: float) -> int:
+        """Return what each picture sent to this member may take, by the member's own estimate."""
+        if self._limit_bps is None or now_ms - self._limit_told_ms > LIMIT_LIVES_MS:
+            return MAX_BITRATE_BPS
+        pictures = sum(slot.video is not None and slot.video.publication is not None for slot in self.slots)
+        return self._limit_bps // max(1, pictures)
+
+    async def _live(self) -> None:
+        connected = False
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                connected = await self._link.connect(
+                    self._offer.ice_username, self._offer.ice_password, self._offer.fingerprints
+                )
+        if connected:
+            self._heard_ms = self._now_ms()
+            self._on_connected()
+            await self._link.wait_lost()
+        self._on_lost()
+
+    def _notice_silence(self, now_ms: float) -> None:
+        if self._link.heard != self._heard:
+            self._heard, self._heard_ms = self._link.heard, now_ms
+        elif now_ms - self._heard_ms > SILENCE_LIMIT_MS:
+            self._link.give_up()
+
+    def _bitrate_limit(self, video: Publication, now_ms: float) -> int:
+        limits = [subscription.takes_bps(now_ms) for subscription in video.subscriptions]
+        return max(MIN_BITRATE_BPS, min([MAX_BITRATE_BPS, *limits]))
+
+    def _receive_rtp(self, data: bytes) -> None:
+        header = read_header(data)
+        if header is None:
+            return
+        payload = data[header.payload_at : header.end]
+        arrived_ms = self._now_ms()
+        for kind, section in self._own.items():
+            if header.payload_type == section.payload_type:
+                if section.ssrcs and header.ssrc not in section.ssrcs:
+                    return
+                self.publications[kind].receive(
+                    header.ssrc, header.sequence, header.timestamp, header.marker, payload, arrived_ms
+                )
+                return
+            if header.payload_type == section.retransmission_type:
+                repeated = unwrap_retransmission(payload)
+                publication = self.publications[kind]
+                if repeated is not None and publication.ssrc is not None:
+                    sequence, payload = repeated
+                    publication.receive(
+                        publication.ssrc, sequence, header.timestamp, header.marker, payload, arrived_ms
+                    )
+                return
+
+    def _receive_rtcp(self, data: bytes) -> None:
+        now_ms = self._now_ms()
+        for item in rtcp.read(data):
+            if isinstance(item, rtcp.SenderReport):
+                for publication in self.publications.values():
+                    publication.take_report(item, now_ms)
+            elif isinstance(item, rtcp.BitrateLimit):
+                self._limit_bps, self._limit_told_ms = item.bitrate_bps, now_ms
+            elif (subscription := self._by_ssrc.get(item.media_ssrc)) is not None:
+                if isinstance(item, rtcp.Nack):
+                    subscription.resend(item.lost)
+                else:
+                    subscription.request_keyframe(now_ms)
+
+    def _make_publications(self) -> dict[Kind, Publication]:
+        member_clock = MemberClock()
+        return {
+            kind: Publication(
+                kind,
+                TrackClock(AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ, member_clock),
+                our_ssrc=self._ssrc,
+                nacks="nack" in section.feedback,
+                send_rtcp=self._link.send_rtcp,
+            )
+            for kind, section in self._own.items()
+        }
+
+    def _make_slots(self) -> tuple[SlotPair, ...]:
+        own = {section.mid for section in self._own.values()}
+        free = [section for section in self._offer.sections if section.receives and section.mid not in own]
+        audio = [section for section in free if section.kind == "audio"]
+        video = [section for section in free if section.kind == "video"]
+        return tuple(
+            SlotPair(
+                self._subscription(audio[index], index) if index < len(audio) else None,
+                self._subscription(video[index], index) if index < len(video) else None,
+            )
+            for index in range(max(len(audio), len(video)))
+        )
+
+    def _subscription(self, section: Section, index: int) -> Subscription:
+        return Subscription(
+            section,
+            SentTrack(_new_ssrc(), _new_ssrc(), f"slot{index}"),
+            send_rtp=self._link.send_rtp,
+            send_rtcp=self._link.send_rtcp,
+            takes_bps=self.takes_bps,
+        )
+
+
+def _own_sections(offer: Offer) -> dict[Kind, Section]:
+    """The first section of each kind that the browser sends on. Audio first: it is never held up by pictures."""
+    own: dict[Kind, Section] = {}
+    kinds: tuple[Kind, ...] = ("audio", "video")
+    for kind in kinds:
+        section = next((section for section in offer.sections if section.kind == kind and section.sends), None)
+        if section is not None:
+            own[kind] = section
+    types = [section.payload_type for section in own.values()]
+    if len(set(types)) != len(types):
+        raise OfferRefused("one payload type for two codecs")
+    return own
+
+
+def _new_ssrc() -> int:
+    return 1 + secrets.randbelow((1 << 32) - 1)

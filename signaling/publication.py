@@ -1,0 +1,186 @@
+"""Publication: one track that a member sends us.
+
+Owns the order of its packets, the history that retransmissions come from, what is asked of the sender (packets again,
+keyframes) and the figures for receiver reports. It hands each packet, once, to its subscriptions and to the recorder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from signaling import rtcp
+from signaling.clocks import TrackClock
+from signaling.guard import Kind
+from signaling.rtp import Packet, extend
+from signaling.vp8 import starts_keyframe
+
+if TYPE_CHECKING:
+    from signaling.subscription import Subscription
+
+HISTORY_PACKETS: Final = 1024  # about 8 s of video, 20 s of sound
+KEYFRAME_INTERVAL_MS: Final = 300
+NACK_INTERVAL_MS: Final = 80
+MAX_NACKS: Final = 8
+MAX_GAP_PACKETS: Final = 256  # a larger gap is no loss but a new beginning
+
+Tap = Callable[[Packet, float], None]  # a packet and its place on the room's clock
+
+
+class Publication:
+    """kind: audio or video. our_ssrc: what we call ourselves in RTCP towards the sender."""
+
+    def __init__(
+        self, kind: Kind, clock: TrackClock, *, our_ssrc: int, nacks: bool, send_rtcp: Callable[[bytes], None]
+    ) -> None:
+        self.kind = kind
+        self.clock = clock
+        self.subscriptions: list[Subscription] = []
+        self.tap: Tap | None = None
+        self.ssrc: int | None = None
+        self.wants_keyframe = False
+        self._our_ssrc = our_ssrc
+        self._nacks = nacks
+        self._send_rtcp = send_rtcp
+        self._history: list[Packet | None] = [None] * HISTORY_PACKETS
+        self._highest = 0
+        self._missing: dict[int, tuple[float, int]] = {}  # sequence: when asked last, how often
+        self._keyframe_asked_ms = float("-inf")
+        self._figures = _Figures()
+
+    def receive(
+        self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, arrived_ms: float
+    ) -> None:
+        """Take one packet, with its own or an RTX's payload."""
+        if ssrc != self.ssrc:
+            self._begin(ssrc, sequence)
+        extended = extend(sequence, self._highest, 16)
+        if extended <= self._highest - HISTORY_PACKETS:
+            return
+        kept = self._history[extended % HISTORY_PACKETS]
+        if kept is not None and kept.sequence == extended:
+            return
+        packet = Packet(extended, timestamp, marker, payload, arrived_ms)
+        self._history[extended % HISTORY_PACKETS] = packet
+        if extended == self._highest + 1:
+            self._highest = extended
+        else:
+            self._note_gap(extended, arrived_ms)
+        self._figures.note(timestamp, arrived_ms, self.kind)
+        if self.wants_keyframe and starts_keyframe(payload):
+            self.wants_keyframe = False
+        room_ms = self.clock.place(timestamp, arrived_ms)
+        for subscription in self.subscriptions:
+            subscription.forward(packet)
+        if self.tap is not None:
+            self.tap(packet, room_ms)
+
+    def find(self, sequence: int) -> Packet | None:
+        """Return a packet of the last seconds by its extended sequence number."""
+        packet = self._history[sequence % HISTORY_PACKETS]
+        return packet if packet is not None and packet.sequence == sequence else None
+
+    def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
+        if report.ssrc == self.ssrc:
+            self.clock.tie(report.ntp, report.rtp_timestamp)
+            self._figures.take_report(report, now_ms)
+
+    def request_keyframe(self, now_ms: float) -> None:
+        """Ask the sender for a keyframe, at most every 300 ms; asked again until one comes."""
+        if self.kind != "video":
+            return
+        self.wants_keyframe = True
+        if self.ssrc is not None and now_ms - self._keyframe_asked_ms >= KEYFRAME_INTERVAL_MS:
+            self._keyframe_asked_ms = now_ms
+            self._send_rtcp(rtcp.write_keyframe_request(self._our_ssrc, self.ssrc))
+
+    def tick(self, now_ms: float) -> None:
+        """Repeat what was asked and not answered. Called every 100 ms or so."""
+        if self.wants_keyframe:
+            self.request_keyframe(now_ms)
+        if not self._missing or self.ssrc is None:
+            return
+        again = []
+        for sequence, (asked_ms, times) in list(self._missing.items()):
+            if times >= MAX_NACKS:
+                del self._missing[sequence]
+                self.request_keyframe(now_ms)
+            elif now_ms - asked_ms >= NACK_INTERVAL_MS:
+                self._missing[sequence] = (now_ms, times + 1)
+                again.append(sequence)
+        self._ask_again(again)
+
+    def report(self, now_ms: float) -> rtcp.Reception | None:
+        """Return the figures since the last report, None before the first packet."""
+        if self.ssrc is None:
+            return None
+        return self._figures.report(self.ssrc, self._highest, now_ms)
+
+    def _begin(self, ssrc: int, sequence: int) -> None:
+        """A sender that starts over: numbers go on growing, so nobody mistakes the new packets for old ones."""
+        self.ssrc = ssrc
+        self._highest = ((self._highest >> 16) + 2 << 16 | sequence) - 1
+        self._missing.clear()
+        self._figures = _Figures(first=self._highest + 1)
+        for subscription in self.subscriptions:
+            subscription.begin_anew()
+
+    def _note_gap(self, extended: int, now_ms: float) -> None:
+        if extended < self._highest:
+            self._missing.pop(extended, None)
+            return
+        lost = range(self._highest + 1, extended)
+        self._highest = extended
+        if len(lost) > MAX_GAP_PACKETS:
+            self._missing.clear()
+            self.request_keyframe(now_ms)
+        elif self._nacks:
+            self._missing.update(dict.fromkeys(lost, (now_ms, 1)))
+            self._ask_again(list(lost))
+        elif lost:
+            self.request_keyframe(now_ms)
+
+    def _ask_again(self, sequences: list[int]) -> None:
+        if sequences and self.ssrc is not None:
+            lost = [sequence & 0xFFFF for sequence in sequences]
+            self._send_rtcp(rtcp.write_nack(self._our_ssrc, self.ssrc, lost))
+
+
+class _Figures:
+    """What a receiver report says (RFC 3550 §6.4.1 and A.8)."""
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
+        self._received = 0
+        self._reported_expected = self._reported_received = 0
+        self._jitter = 0.0
+        self._transit: float | None = None
+        self._last_report = 0
+        self._last_report_ms = 0.0
+
+    def note(self, timestamp: int, arrived_ms: float, kind: Kind) -> None:
+        self._received += 1
+        transit = arrived_ms * (48 if kind == "audio" else 90) - timestamp
+        if self._transit is not None:
+            difference = abs(transit - self._transit)
+            if difference < 1 << 20:  # not across a wrap-around of timestamps
+                self._jitter += (difference - self._jitter) / 16
+        self._transit = transit
+
+    def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
+        self._last_report = report.ntp >> 16 & 0xFFFFFFFF
+        self._last_report_ms = now_ms
+
+    def report(self, ssrc: int, highest: int, now_ms: float) -> rtcp.Reception:
+        expected = highest - self._first + 1
+        due, came = expected - self._reported_expected, self._received - self._reported_received
+        self._reported_expected, self._reported_received = expected, self._received
+        return rtcp.Reception(
+            ssrc=ssrc,
+            fraction_lost=max(0, due - came) * 255 // due if due > 0 else 0,
+            packets_lost=max(0, expected - self._received),
+            highest_sequence=highest,
+            jitter=int(self._jitter),
+            last_report=self._last_report,
+            delay_since_report=round((now_ms - self._last_report_ms) * 65.536) if self._last_report else 0,
+        )

@@ -1,0 +1,233 @@
+"""RoomMedia: sound and picture of one room. Packets are forwarded as they are, never transcoded.
+
+Owns the members' connections, who is seen in which slot of whom, and when the recorder listens. The recorder is a member
+like any other, except that it writes what it hears (recorder.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from signaling.guard import Kind
+from signaling.ice import IceSettings
+from signaling.media import MediaEvent, MediaMember, PeerConnected, PeerLost, SlotsChanged
+from signaling.messages import Slot
+from signaling.peer import Peer, SlotPair
+from signaling.recorder import Recorder, Segment
+
+TICK_S: Final = 0.1
+TICKS_PER_REPORT: Final = 10
+NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970
+
+
+class _Seated:
+    """A member with a connection. shown: whom they see, one member id (or None) per slot."""
+
+    def __init__(self, member: MediaMember, peer: Peer, attempt: int) -> None:
+        self.member = member
+        self.peer = peer
+        self.attempt = attempt
+        self.shown: list[str | None] = [None] * len(peer.slots)
+        self.segment: Segment | None = None
+
+
+class RoomMedia:
+    """The Media (media.py) of a room in this process.
+
+    clock: ms on the room's clock. spool: folder for recordings. tell: gets events, on the event loop, never re-entrantly.
+    started_at: the consultation's start, ISO 8601, for the recordings' descriptions.
+    """
+
+    def __init__(
+        self,
+        room_id: str,
+        *,
+        clock: Callable[[], int],
+        spool: Path,
+        ice: IceSettings,
+        tell: Callable[[MediaEvent], None],
+        started_at: str,
+    ) -> None:
+        self._room_id = room_id
+        self._ice = ice
+        self._tell = tell
+        self._clock_offset_ms = clock() - time.monotonic() * 1000
+        self._ntp_offset_ms = (time.time() + NTP_EPOCH_S) * 1000 - self._now_ms()
+        self._seated: dict[str, _Seated] = {}
+        self._recorder = Recorder(room_id, spool=spool, started_at=started_at, tell=self._tell_soon)
+        self._recording = False
+        self._ticker: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def accept_offer(self, member: MediaMember, sdp: str, attempt: int) -> str:
+        """Return the answer SDP; the member's earlier connection, if any, is replaced. Raises MediaError.
+
+        A refused offer leaves the earlier connection as it is.
+        """
+        peer = Peer(
+            sdp,
+            name=f"{self._room_id}/{member.member_id}/{attempt}",
+            ice=self._ice,
+            now_ms=self._now_ms,
+            on_connected=lambda: self._note_connected(member.member_id, attempt, peer),
+            on_lost=lambda: self._note_lost(member.member_id, attempt, peer),
+        )
+        try:
+            answer = await peer.answer()
+        except BaseException:
+            await peer.close()
+            raise
+        before = self._seated.get(member.member_id)
+        seated = _Seated(member, peer, attempt)
+        self._seated[member.member_id] = seated
+        if before is not None:
+            self._finish_segment(before)
+            self._leave_slots(member.member_id, keep=True)
+        if self._recording:
+            self._begin_segment(seated)
+        self._fill_slots()
+        self._tell_slots(seated)
+        if self._ticker is None:
+            self._ticker = asyncio.create_task(self._tick(), name=f"media {self._room_id}")
+        if before is not None:
+            await before.peer.close()
+        return answer
+
+    async def drop(self, member_id: str) -> None:
+        """Close a member's connection; none of their packets is forwarded or recorded after it returns."""
+        seated = self._seated.pop(member_id, None)
+        if seated is None:
+            return
+        self._finish_segment(seated)
+        self._leave_slots(member_id, keep=False)
+        self._fill_slots()
+        await seated.peer.close()
+
+    def set_recording(self, on: bool) -> None:
+        """Cut exactly here: packets that arrived before belong to the segments, later ones do not."""
+        if on == self._recording:
+            return
+        self._recording = on
+        for seated in self._seated.values():
+            if on:
+                self._begin_segment(seated)
+            else:
+                self._finish_segment(seated)
+
+    async def close(self) -> None:
+        """Finish the segments and tell them, close all connections."""
+        if self._closed:
+            return
+        self._closed = True
+        self._recording = False
+        for member_id in list(self._seated):
+            await self.drop(member_id)
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        await self._recorder.close()
+
+    def _now_ms(self) -> float:
+        return time.monotonic() * 1000 + self._clock_offset_ms
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            ticks += 1
+            now_ms = self._now_ms()
+            for seated in list(self._seated.values()):
+                seated.peer.tick(now_ms)
+                if ticks % TICKS_PER_REPORT == 0:
+                    seated.peer.report(now_ms, int((now_ms + self._ntp_offset_ms) / 1000 * (1 << 32)))
+            self._recorder.tick(now_ms)
+
+    # Slots
+
+    def _fill_slots(self) -> None:
+        """Give every member a free slot for everyone they do not see yet, longest seated first, and tell them."""
+        for viewer_id, viewer in self._seated.items():
+            changed = False
+            for member_id, seated in self._seated.items():
+                if member_id == viewer_id:
+                    continue
+                if member_id not in viewer.shown:
+                    if None not in viewer.shown:
+                        continue
+                    viewer.shown[viewer.shown.index(None)] = member_id
+                    changed = True
+                self._attach(viewer.peer.slots[viewer.shown.index(member_id)], seated.peer)
+            if changed:
+                self._tell_slots(viewer)
+
+    def _attach(self, slot: SlotPair, source: Peer) -> None:
+        for subscription in slot.subscriptions:
+            publication = source.publications.get(subscription.kind)
+            if publication is not None and subscription.publication is not publication:
+                subscription.attach(publication, self._now_ms())
+            elif publication is None:
+                subscription.detach()
+
+    def _leave_slots(self, member_id: str, *, keep: bool) -> None:
+        """Nobody gets this member's packets any more. keep: their slots wait for their new connection."""
+        for viewer in self._seated.values():
+            if member_id in viewer.shown:
+                index = viewer.shown.index(member_id)
+                for subscription in viewer.peer.slots[index].subscriptions:
+                    subscription.detach()
+                if not keep:
+                    viewer.shown[index] = None
+                    self._tell_slots(viewer)
+
+    def _tell_slots(self, viewer: _Seated) -> None:
+        slots = tuple(
+            Slot(subscription.mid, subscription.kind, self._shown_in(subscription.kind, member_id))
+            for slot, member_id in zip(viewer.peer.slots, viewer.shown, strict=True)
+            for subscription in slot.subscriptions
+        )
+        self._tell_soon(SlotsChanged(viewer.member.member_id, viewer.attempt, slots))
+
+    def _shown_in(self, kind: Kind, member_id: str | None) -> str | None:
+        source = self._seated.get(member_id) if member_id is not None else None
+        return member_id if source is not None and kind in source.peer.publications else None
+
+    # Recording
+
+    def _begin_segment(self, seated: _Seated) -> None:
+        seated.segment = self._recorder.begin(seated.member, seated.peer.publications, self._now_ms())
+
+    def _finish_segment(self, seated: _Seated) -> None:
+        segment, seated.segment = seated.segment, None
+        if segment is not None:
+            self._recorder.finish(segment)
+
+    # Events
+
+    def _note_connected(self, member_id: str, attempt: int, peer: Peer) -> None:
+        if self._is_current(member_id, peer):
+            now_ms = self._now_ms()
+            for slot in peer.slots:
+                for subscription in slot.subscriptions:
+                    subscription.begin_anew()
+                    subscription.request_keyframe(now_ms)
+            self._tell(PeerConnected(member_id, attempt))
+
+    def _note_lost(self, member_id: str, attempt: int, peer: Peer) -> None:
+        """The connection is gone; the member keeps the slots for their next one."""
+        if self._is_current(member_id, peer):
+            self._finish_segment(self._seated[member_id])
+            self._tell(PeerLost(member_id, attempt))
+
+    def _is_current(self, member_id: str, peer: Peer) -> bool:
+        seated = self._seated.get(member_id)
+        return seated is not None and seated.peer is peer
+
+    def _tell_soon(self, event: MediaEvent) -> None:
+        """After the caller has gone on: an answer is sent before the slots that it makes sense of."""
+        asyncio.get_running_loop().call_soon(self._tell, event)

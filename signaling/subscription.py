@@ -1,0 +1,159 @@
+"""Subscription: one track that we send to a member, in one slot of their connection.
+
+A slot keeps its SSRC for the life of the connection while sources come and go in it. Sequence numbers and timestamps are
+rewritten so that they run on, and a new picture begins with a keyframe: the browser's decoder never notices the change.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from signaling import rtcp
+from signaling.answer import SentTrack
+from signaling.guard import Section
+from signaling.publication import Publication
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend, wrap_retransmission, write_packet
+from signaling.vp8 import starts_keyframe
+
+MIN_STEP_MS: Final = 20  # between the last packet of one source and the first of the next
+
+
+class Subscription:
+    """section: where in the browser's offer. send_rtp, send_rtcp: towards that browser.
+
+    takes_bps: what that browser can take for one picture, at an instant of the room's clock.
+    """
+
+    def __init__(
+        self,
+        section: Section,
+        track: SentTrack,
+        *,
+        send_rtp: Callable[[bytes], None],
+        send_rtcp: Callable[[bytes], None],
+        takes_bps: Callable[[float], int],
+    ) -> None:
+        self.mid = section.mid
+        self.kind = section.kind
+        self.track = track
+        self.publication: Publication | None = None
+        self.takes_bps = takes_bps
+        self._send_rtp = send_rtp
+        self._send_rtcp = send_rtcp
+        self._payload_type = section.payload_type
+        self._retransmission_type = section.retransmission_type
+        self._khz = (AUDIO_CLOCK_HZ if section.kind == "audio" else VIDEO_CLOCK_HZ) / 1000
+        self._waiting = True  # for the packet that a new source can begin with
+        self._first_sequence = 0  # of the present source
+        self._sequence_offset = 0
+        self._timestamp_offset = 0
+        # In the lower half, so that the first wrap-around, which confuses SRTP if packets are lost just then, is far away.
+        self._sent_sequence = 1 + secrets.randbelow(1 << 14)
+        self._sent_timestamp = secrets.randbelow(1 << 31)
+        self._sent_ms = 0.0
+        self._retransmission_sequence = 1 + secrets.randbelow(1 << 14)
+        self._packets = self._octets = 0
+
+    def attach(self, publication: Publication, now_ms: float) -> None:
+        """Carry this track from now on."""
+        self.detach()
+        self.publication = publication
+        publication.subscriptions.append(self)
+        publication.request_keyframe(now_ms)
+
+    def detach(self) -> None:
+        if self.publication is not None:
+            self.publication.subscriptions.remove(self)
+        self.publication = None
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The source starts over: wait for a packet to begin with."""
+        self._waiting = True
+
+    def forward(self, packet: Packet) -> None:
+        if self._waiting and not self._begin_with(packet):
+            return
+        if packet.sequence < self._first_sequence:
+            return
+        sequence = packet.sequence + self._sequence_offset
+        timestamp = packet.timestamp + self._timestamp_offset
+        if sequence > self._sent_sequence:
+            self._sent_sequence = sequence
+            self._sent_timestamp = timestamp
+            self._sent_ms = packet.arrived_ms
+        self._packets += 1
+        self._octets += len(packet.payload)
+        self._send_rtp(
+            write_packet(self._payload_type, packet.marker, sequence, timestamp, self.track.ssrc, packet.payload)
+        )
+
+    def resend(self, lost: tuple[int, ...]) -> None:
+        """Answer a NACK from the source's history, as RTX where the browser knows it."""
+        source = self.publication
+        if source is None or self._waiting:
+            return
+        for sequence in lost:
+            sent = extend(sequence, self._sent_sequence, 16)
+            wanted = sent - self._sequence_offset
+            packet = source.find(wanted) if wanted >= self._first_sequence else None
+            if packet is None:
+                continue
+            timestamp = packet.timestamp + self._timestamp_offset
+            if self._retransmission_type is None:
+                self._send_rtp(
+                    write_packet(self._payload_type, packet.marker, sent, timestamp, self.track.ssrc, packet.payload)
+                )
+                continue
+            self._retransmission_sequence += 1
+            self._send_rtp(
+                write_packet(
+                    self._retransmission_type,
+                    packet.marker,
+                    self._retransmission_sequence,
+                    timestamp,
+                    self.track.retransmission_ssrc,
+                    wrap_retransmission(sent, packet.payload),
+                )
+            )
+
+    def request_keyframe(self, now_ms: float) -> None:
+        if self.publication is not None:
+            self.publication.request_keyframe(now_ms)
+
+    def tick(self, now_ms: float) -> None:
+        if self._waiting:
+            self.request_keyframe(now_ms)
+
+    def report(self, now_ms: float, ntp: int) -> None:
+        """Send a sender report: now_ms (room clock) and ntp are the same instant.
+
+        The timestamp comes from the source's clock, which its own sender reports set: so sound and picture stay together.
+        """
+        source = self.publication
+        if source is None or self._waiting:
+            return
+        timestamp = source.clock.timestamp_at(now_ms)
+        if timestamp is not None:
+            self._send_rtcp(
+                rtcp.write_sender_report(
+                    self.track.ssrc,
+                    ntp=ntp,
+                    rtp_timestamp=timestamp + self._timestamp_offset,
+                    packets=self._packets,
+                    octets=self._octets,
+                    cname=self.track.stream,
+                )
+            )
+
+    def _begin_with(self, packet: Packet) -> bool:
+        if self.kind == "video" and not starts_keyframe(packet.payload):
+            return False
+        passed_ms = max(MIN_STEP_MS, packet.arrived_ms - self._sent_ms) if self._packets else MIN_STEP_MS
+        self._first_sequence = packet.sequence
+        self._sequence_offset = self._sent_sequence + 1 - packet.sequence
+        self._timestamp_offset = (self._sent_timestamp + round(passed_ms * self._khz) - packet.timestamp) & 0xFFFFFFFF
+        self._waiting = False
+        return True

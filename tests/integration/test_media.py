@@ -1,0 +1,91 @@
+"""Two to four members in one room: everybody's sound and picture reach everybody else, through real ICE, DTLS and SRTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from signaling.media import PeerLost
+from tests.integration.browsers import Browser, Room, loopback, open_room, until
+
+pytestmark = pytest.mark.usefixtures("loopback")
+__all__ = ["loopback"]
+
+
+async def test_two_members_see_and_hear_each_other(tmp_path: Path) -> None:
+    patient, expert = Browser("patient", luma=60), Browser("expert", luma=180)
+    async with open_room(tmp_path, patient, expert) as room:
+        await room.sees(patient, expert)
+        await room.sees(expert, patient)
+        assert abs(patient.luma[room.mids(patient)["video", "expert"]] - 180) < 12
+        assert abs(expert.luma[room.mids(expert)["video", "patient"]] - 60) < 12
+
+
+async def test_a_third_and_a_fourth_member_get_slots_of_their_own(tmp_path: Path) -> None:
+    browsers = [Browser(name, luma=luma) for name, luma in (("a", 40), ("b", 90), ("c", 140), ("d", 190))]
+    async with open_room(tmp_path, *browsers) as room:
+        for viewer in browsers:
+            for source in browsers:
+                if viewer is not source:
+                    await room.sees(viewer, source, frames=3)
+            lumas = [viewer.luma[room.mids(viewer)["video", b.member.member_id]] for b in browsers if b is not viewer]
+            wanted = [luma for name, luma in (("a", 40), ("b", 90), ("c", 140), ("d", 190))
+                      if name != viewer.member.member_id]  # fmt: skip
+            assert all(abs(got - want) < 12 for got, want in zip(lumas, wanted, strict=True))
+
+
+async def test_a_slot_is_used_again_and_the_new_picture_decodes(tmp_path: Path) -> None:
+    viewer, first, second = Browser("viewer"), Browser("first", luma=60), Browser("second", luma=200)
+    async with open_room(tmp_path, viewer, first) as room:
+        await room.sees(viewer, first)
+        mid = room.mids(viewer)["video", "first"]
+        await room.media.drop("first")
+        await until(lambda: not room.mids(viewer))
+        await second.join(room.media)
+        try:
+            await room.sees(viewer, second)
+            assert room.mids(viewer)["video", "second"] == mid
+            assert abs(viewer.luma[mid] - 200) < 12
+        finally:
+            await first.close()
+            await second.close()
+
+
+async def test_a_member_who_reconnects_keeps_the_slot(tmp_path: Path) -> None:
+    viewer, before, after = Browser("viewer"), Browser("patient", luma=60), Browser("patient", luma=200)
+    async with open_room(tmp_path, viewer, before) as room:
+        await room.sees(viewer, before)
+        mids = room.mids(viewer)
+        await after.join(room.media, attempt=1)
+        try:
+            await room.connected(after)
+            await room.sees(viewer, after)
+            await room.sees(after, viewer)
+            assert room.mids(viewer) == mids
+            assert abs(viewer.luma[mids["video", "patient"]] - 200) < 12
+            assert not any(isinstance(event, PeerLost) for event in room.events)
+        finally:
+            await after.close()
+
+
+async def test_a_member_with_sound_alone_is_heard(tmp_path: Path) -> None:
+    viewer, caller = Browser("viewer"), Browser("caller", video=False)
+    async with open_room(tmp_path, viewer, caller) as room:
+        await room.sees(viewer, caller, kinds="audio")
+        await room.sees(caller, viewer)
+        assert ("video", "caller") not in room.mids(viewer)
+
+
+async def test_the_loss_of_a_connection_is_told(tmp_path: Path) -> None:
+    stays, goes = Browser("stays"), Browser("goes")
+    async with open_room(tmp_path, stays, goes) as room:
+        await room.sees(stays, goes)
+        await goes.pc.close()
+        await until(lambda: PeerLost("goes", 0) in room.events)
+
+
+async def test_a_room_without_anybody_closes_twice(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    await room.media.close()
+    await room.media.close()
