@@ -1,0 +1,107 @@
+// @ts-check
+/**
+ * The bands under the head that tell of trouble which mends itself or wants a press: the line is lost, the line is weak, a
+ * device does not open, the browser keeps silent, the server could not do something. Consent and knocks have files of
+ * their own.
+ */
+
+import { explainDeviceError } from "../devices.js";
+import { element, find } from "../parts.js";
+import { _ } from "../words.js";
+
+const FAULT_MS = 9000;
+const SETTLE_MS = 400; // a line that is back within it is not worth a word
+
+/**
+ * @param {HTMLElement} root
+ * @param {{call: import("./call.js").Call, own: import("./own_devices.js").OwnDevices,
+ *   quality: import("./quality.js").Quality}} given
+ */
+export function mountBands(root, { call, own, quality }) {
+  const stop = new AbortController();
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let losing;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let fading;
+  let told = "";
+
+  /** @param {string} name */
+  const band = (name) => find(root, `[data-band="${name}"]`, HTMLElement);
+  /** @param {string} name @param {string} words */
+  function say(name, words) {
+    const one = band(name);
+    find(one, "[data-band-text]", HTMLElement).textContent = words;
+    one.hidden = !words;
+  }
+
+  /** @param {import("./connection.js").ConnectionState} state */
+  function line(state) {
+    root.dataset.connectionState = state;
+    clearTimeout(losing);
+    if (state === "reconnecting") {
+      losing = setTimeout(() => say("line", _("We lost you for a moment. Your seat is kept. Trying again…")), SETTLE_MS);
+    } else say("line", "");
+  }
+
+  function devices() {
+    const { audioError, videoError } = own;
+    const kind = audioError && videoError ? "both" : audioError ? "microphone" : videoError ? "camera" : null;
+    const trouble = kind ? explainDeviceError(audioError ?? videoError, kind) : null;
+    const now = trouble ? `${kind} ${trouble.reason}` : "";
+    if (now === told) return;
+    told = now;
+    say("devices", trouble?.sentence ?? "");
+    find(band("devices"), "[data-band-steps]", HTMLElement).replaceChildren(
+      ...(trouble?.steps ?? []).map((step) => element("li", {}, step)),
+    );
+  }
+
+  root.addEventListener("click", (event) => {
+    const close = event.target instanceof Element ? event.target.closest("[data-band-close]") : null;
+    const closed = close?.closest("[data-band]");
+    if (closed instanceof HTMLElement) closed.hidden = true;
+  }, { signal: stop.signal });
+  find(root, "[data-try-devices]", HTMLElement).addEventListener("click", () => {
+    told = "";
+    void own.open();
+  }, { signal: stop.signal });
+
+  const off = [
+    call.on("line", line),
+    own.on("changed", devices),
+    quality.on("word", (word) => (band("weak").hidden = word !== "Weak" && word !== "Bad")),
+    call.on("fault", (fault) => {
+      clearTimeout(fading);
+      say("fault", faultWords(fault));
+      fading = setTimeout(() => say("fault", ""), FAULT_MS);
+    }),
+  ];
+  line(call.line);
+  devices();
+  return {
+    /** @param {boolean} blocked */
+    silent(blocked) {
+      band("hear").hidden = !blocked;
+    },
+    unmount() {
+      stop.abort();
+      clearTimeout(losing);
+      clearTimeout(fading);
+      off.forEach((one) => one());
+    },
+  };
+}
+
+/** @param {import("./protocol.js").Fault} fault */
+function faultWords(fault) {
+  switch (fault.code) {
+    case "room.full": return _("The room is full. Somebody must leave before another person can come in.");
+    case "member.unknown": return _("This person has gone in the meantime.");
+    case "grant.missing": return _("Your role in this call does not include that.");
+    case "message.too_many": return _("That was very much at once. Please wait a moment.");
+    case "message.too_large": return _("That message is too long. Please shorten it and send it again.");
+    case "offer.refused":
+    case "offer.too_large": return _("Sound and picture could not be started. We keep trying; chat and records work.");
+    default: return _("Something went wrong on our side. Your seat is kept. Reference {reference}.", { reference: fault.reference });
+  }
+}

@@ -1,0 +1,73 @@
+// @ts-check
+/** After the room: why it closed and what to do, on paper again. A call that ended leads on by itself. */
+
+import { element, find } from "../parts.js";
+import { _ } from "../words.js";
+
+const ONWARD_MS = 1200;
+
+/**
+ * @typedef {{title: string, text: string, again?: string, onward?: boolean, href?: string, link?: string}} Words
+ */
+
+/**
+ * @param {HTMLElement} root
+ * @param {{ending: import("./call.js").Ending, isStaff: boolean, afterUrl: string, again: () => void}} given
+ */
+export function showEnding(root, { ending, isStaff, afterUrl, again }) {
+  const words = wordsFor(ending, isStaff);
+  root.dataset.reason = ending.reason;
+  find(root, "[data-ending-title]", HTMLElement).textContent = words.title;
+  find(root, "[data-ending-text]", HTMLElement).textContent = words.text;
+  const reference = ending.refusal?.reference;
+  find(root, "[data-ending-reference]", HTMLElement).textContent = reference ? _("Reference {reference}", { reference }) : "";
+  const actions = find(root, "[data-ending-actions]", HTMLElement);
+  actions.replaceChildren();
+  if (words.again) {
+    const button = element("button", { className: "button button-main", type: "button", "data-ending-again": true }, words.again);
+    button.addEventListener("click", again);
+    actions.append(button);
+  }
+  if (words.href) actions.append(element("a", { className: "button button-main", href: words.href }, words.link));
+  const after = isStaff ? _("Go to the case") : _("What happens next");
+  if (words.onward) actions.append(element("a", { className: "button button-main", href: afterUrl }, after));
+  else if (isStaff) actions.append(element("a", { className: "button", href: afterUrl }, after));
+  find(root, "[data-ending-title]", HTMLElement).focus();
+  if (words.onward) setTimeout(() => location.assign(afterUrl), ONWARD_MS);
+}
+
+/** @param {import("./call.js").Ending} ending @param {boolean} isStaff @returns {Words} */
+function wordsFor({ reason, refusal }, isStaff) {
+  switch (reason) {
+    case "ended":
+      return { title: _("The call is over."), text: _("Nobody hears or sees you any more."), onward: true };
+    case "left":
+      return { title: _("You left the call."), text: _("Your seat is kept. You can come back until the call ends."), again: _("Come back") };
+    case "superseded":
+      return {
+        title: _("You opened this call on another device."), text: _("Continue there, or take it back here."),
+        again: _("Take it back here"),
+      };
+    case "refused":
+    case "removed":
+      return { title: _("You were taken out of the call."), text: _("If you think that this was a mistake, come back and wait to be let in, or call the clinic."), again: _("Come back") };
+    case "idle":
+      return { title: _("The call closed."), text: _("Nobody was in it for a while. You can open it again."), again: _("Open it again") };
+    case "expired":
+      return isStaff
+        ? { title: _("You were signed out."), text: _("Please sign in again. Your seat in the call is kept."), href: "/sign-in", link: _("Sign in") }
+        : { title: _("This link no longer opens."), text: _("We can send a new one to the address the clinic has."), href: "/join", link: _("Ask for a new link") };
+    default:
+      return noSeat(refusal, isStaff);
+  }
+}
+
+/** @param {import("./seat.js").SeatRefused|undefined} refusal @param {boolean} isStaff @returns {Words} */
+function noSeat(refusal, isStaff) {
+  if (refusal?.status === 401) return wordsFor({ reason: "expired" }, isStaff);
+  if (refusal?.code === "consultation.over") return wordsFor({ reason: "ended" }, isStaff);
+  return {
+    title: _("The call does not open now."),
+    text: refusal?.message || _("Something went wrong on our side. Please try again."), again: _("Try again"),
+  };
+}
