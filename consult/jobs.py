@@ -22,7 +22,7 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 
 from consult.db.pool import Connection
-from consult.web.log import facts_of
+from consult.log import facts_of
 
 log = structlog.get_logger()
 

@@ -27,7 +27,7 @@ from consult.settings import Settings
 from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
 from consult.transcripts.speech import SpeechToText, choose_engine
-from consult.web.log import facts_of
+from consult.log import facts_of
 from signaling.bus import Bus, Delivery
 from signaling.events import to_json
 
@@ -50,21 +50,25 @@ async def run_worker(
     settings: Settings,
     pool: Pool,
     store: BlobStore,
-    bus: Bus,
+    bus: Bus | None,
     stop: asyncio.Event,
     *,
     engine: SpeechToText | None = None,
     clock: Callable[[], datetime] = utc_now,
     jobs: Jobs | None = None,
 ) -> None:
-    """Work until stop is set; what was begun then is begun again by the next worker. engine: by SPEECH_ENGINE if None."""
+    """Work until stop is set; what was begun then is begun again by the next worker.
+
+    bus: where events come from; None if the process that holds the rooms writes them down. engine: by SPEECH_ENGINE if None.
+    """
     jobs = jobs or Jobs()
     register_jobs(jobs, settings, pool, store, engine or choose_engine(settings), clock)
     async with asyncio.TaskGroup() as group:
         helpers = [
-            group.create_task(_write_down(settings, pool, bus, clock), name="worker-events"),
             group.create_task(_refile(pool), name="worker-refile"),
         ]
+        if bus is not None:
+            helpers.append(group.create_task(write_down(settings, pool, bus, clock), name="worker-events"))
         try:
             await jobs.run(pool, stop)
         finally:
@@ -93,7 +97,7 @@ def register_jobs(
     jobs.handle(transcripts.TRANSCRIBE_SEGMENT, transcribe_segment, most_at_once=max(1, (os.cpu_count() or 2) // 2))
 
 
-async def _write_down(settings: Settings, pool: Pool, bus: Bus, clock: Callable[[], datetime]) -> None:
+async def write_down(settings: Settings, pool: Pool, bus: Bus, clock: Callable[[], datetime]) -> None:
     """Take events from the bus for as long as we live; a bus that breaks is asked again."""
     pause_s = FIRST_PAUSE_S
     while True:

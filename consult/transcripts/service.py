@@ -26,7 +26,7 @@ from consult.transcripts.errors import LanguageUnknown, SpeechFailed
 from consult.transcripts.model import Failure, FiledTurn, Progress, Spoken, Transcript, Word
 from consult.transcripts.speech import SpeechToText
 from consult.transcripts.turns import merge_turns
-from consult.web.log import facts_of
+from consult.log import facts_of
 
 TRANSCRIBE_SEGMENT = "transcribe_segment"
 MAX_TRIES = 5

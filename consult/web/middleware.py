@@ -23,7 +23,7 @@ from consult.domain.errors import (
 from consult.domain.words import N_
 from consult.keys import SETTINGS
 from consult.web.address import wants_page
-from consult.web.log import facts_of
+from consult.log import facts_of
 from consult.web.render import reader_words, render
 from consult.web.request_keys import ERROR_CODE, REFERENCE, WORDS
 
