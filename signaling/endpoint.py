@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 
 import aiohttp
@@ -19,10 +20,10 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from signaling.bus import RoomDirectory
 from signaling.connection import Connection, Greeting, SocketClosed, close_code, read_greeting, refuse
-from signaling.errors import MessageMalformed, RoomElsewhere
+from signaling.errors import MessageMalformed, RoomElsewhere, SignalingError
 from signaling.hub import Hub
-from signaling.messages import MAX_MESSAGE_BYTES
-from signaling.ticket import RoomId
+from signaling.messages import MAX_MESSAGE_BYTES, Ended, encode
+from signaling.ticket import RoomId, Seat
 
 HEARTBEAT_S = 15.0
 CLOSE_S = 2.0
@@ -35,7 +36,10 @@ MAX_FRAME_BYTES = 4 * MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 
-TagOf = Callable[[web.Request], Awaitable[str | None]]
+Closer = Callable[[], Awaitable[None]]
+# Remembers an open socket, and how to close it, for as long as the returned context is entered. Raises SignalingError
+# if the seat's owner is signed out already.
+KeepOpen = Callable[[web.Request, Seat, Closer], Awaitable[AbstractContextManager[None]]]
 
 
 class BrowserSocket:
@@ -77,6 +81,12 @@ class BrowserSocket:
         except (ConnectionError, RuntimeError, TimeoutError):
             self.abort()
 
+    async def expire(self) -> None:
+        """Close because the right to be here ended."""
+        with suppress(SocketClosed):
+            await self.write(encode(Ended("expired")))
+        await self.close(close_code("expired"))
+
     def abort(self) -> None:
         transport = self._request.transport
         if isinstance(transport, asyncio.Transport):
@@ -93,44 +103,39 @@ class RoomEndpoint:
         directory: RoomDirectory,
         hub: Hub | None,
         allowed_origins: Sequence[str] = (),
-        tag_of: TagOf | None = None,
+        keep_open: KeepOpen | None = None,
         browsers: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """key: signs tickets. allowed_origins: besides the request's own. tag_of: names a request's owner, for
-        `close_sockets`; it may refuse by raising. browsers: False if only our own processes may come."""
+        """key: signs tickets. allowed_origins: besides the request's own. keep_open: lets the application close the
+        sockets of somebody who signed out. browsers: False if only our own processes may come."""
         self._key = key
         self._passing_key = hmac.new(key, b"consult-passed-on-1", hashlib.sha256).digest()
         self._directory = directory
         self._hub = hub
         self._allowed_origins = frozenset(origin.rstrip("/") for origin in allowed_origins)
-        self._tag_of = tag_of
+        self._keep_open = keep_open
         self._browsers = browsers
         self._now = now
         self._client: aiohttp.ClientSession | None = None
-        self._sockets: dict[BrowserSocket, str | None] = {}
+        self._sockets: set[BrowserSocket] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         passed_on = self._was_passed_on(request)
         if not passed_on and not (self._browsers and self._has_our_origin(request)):
             raise web.HTTPForbidden(text="This address is only for our own pages.\n")
-        tag = await self._tag_of(request) if self._tag_of is not None and not passed_on else None
         socket = BrowserSocket(request)
         response = await socket.open()
-        self._sockets[socket] = tag
+        self._sockets.add(socket)
         try:
             greeting = await read_greeting(socket, key=self._key, now=self._now)
-            if greeting is not None:
-                await self._seat(socket, greeting, may_pass_on=not passed_on)
+            if greeting is not None and passed_on:
+                await self._take_in(socket, greeting)
+            elif greeting is not None:
+                await self._seat(request, socket, greeting)
         finally:
-            self._sockets.pop(socket, None)
+            self._sockets.discard(socket)
         return response
-
-    async def close_sockets(self, tag: str) -> int:
-        """Close every socket with a tag (a signed-out session's); return how many there were."""
-        sockets = [socket for socket, its in self._sockets.items() if its == tag]
-        await asyncio.gather(*(socket.close(close_code("expired")) for socket in sockets))
-        return len(sockets)
 
     async def close(self) -> None:
         """Stop: rooms are finished and everybody comes back later. For aiohttp's on_shutdown."""
@@ -140,14 +145,26 @@ class RoomEndpoint:
         if self._client is not None:
             await self._client.close()
 
-    async def _seat(self, socket: BrowserSocket, greeting: Greeting, *, may_pass_on: bool) -> None:
-        node = await self._find(greeting.seat.room_id) if may_pass_on else None
-        if node is not None:
-            await self._pass_on(socket, greeting, node)
-        elif self._hub is not None:
-            await Connection(socket, greeting.seat).run(self._hub)
-        else:
+    async def _seat(self, request: web.Request, socket: BrowserSocket, greeting: Greeting) -> None:
+        kept: AbstractContextManager[None] = nullcontext()
+        if self._keep_open is not None:
+            try:
+                kept = await self._keep_open(request, greeting.seat, socket.expire)
+            except SignalingError as error:
+                await refuse(socket, error, of="hello")
+                return
+        with kept:
+            node = await self._find(greeting.seat.room_id)
+            if node is None:
+                await self._take_in(socket, greeting)
+            else:
+                await self._pass_on(socket, greeting, node)
+
+    async def _take_in(self, socket: BrowserSocket, greeting: Greeting) -> None:
+        if self._hub is None:
             await refuse(socket, RoomElsewhere("no media process is announced"), of="hello")
+        else:
+            await Connection(socket, greeting.seat).run(self._hub)
 
     async def _find(self, room_id: RoomId) -> str | None:
         """Return the other process that holds the room or shall; None: this one."""

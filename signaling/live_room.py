@@ -225,6 +225,8 @@ class LiveRoom:
         try:
             if self._desk is not None:
                 await self._desk.close()
+            for _ in range(3):  # media tells on later turns of the loop; what it tells comes before the end
+                await asyncio.sleep(0)
         finally:
             for event in rest:
                 self._publish(event)
