@@ -338,3 +338,11 @@ async def fetch_spooled(conn: Connection, segment_id: UUID) -> SpooledSegment | 
 _SPOOLED_FIELDS = (
     "member_id", "person_id", "name", "role", "path", "offset_ms", "duration_ms", "has_audio", "has_video",
 )  # fmt: skip
+
+
+_LIST_EXPERTS = "select distinct expert_id from appointments where case_id = $1 and cancelled_at is null"
+
+
+async def list_experts(conn: Connection, case_id: int) -> list[int]:
+    """Return who has an appointment in a case."""
+    return [row["expert_id"] for row in await conn.fetch(_LIST_EXPERTS, case_id)]

@@ -15,7 +15,10 @@ from consult.consultations.model import Attendance, Consent, Consultation, Segme
 from consult.consultations.seats import device_of, issue_seat_for_staff, issue_seat_for_visit
 from consult.consultations.timeline import KINDS
 from consult.db.pool import Connection
-from consult.domain.errors import NotFound
+from consult.domain.access import may_read_case
+from consult.domain.errors import NotAllowed, NotFound
+from consult.domain.ids import StaffId
+from consult.people.model import Staff
 
 __all__ = [
     "FILE_SEGMENT",
@@ -34,6 +37,7 @@ __all__ = [
     "list_events",
     "list_segments",
     "queue_unfiled",
+    "refuse_unless_reader",
 ]
 
 
@@ -86,3 +90,10 @@ async def fetch_segment(conn: Connection, segment_id: UUID) -> Segment:
     if segment is None:
         raise NotFound(f"segment {segment_id}")
     return segment
+
+
+async def refuse_unless_reader(conn: Connection, staff: Staff, case_id: int) -> None:
+    """Raises NotAllowed unless this member of staff may read the case."""
+    experts = [StaffId(expert_id) for expert_id in await queries.list_experts(conn, case_id)]
+    if not may_read_case(staff.role, staff.id, experts):
+        raise NotAllowed(f"case {case_id}")
