@@ -10,8 +10,8 @@ const WAIT_MS = 20_000;
 
 /** A failed request. message can be shown as it is. */
 export class ApiError extends Error {
-  /** @param {{code: string, message: string, status: number, reference?: string}} problem */
-  constructor({ code, message, status, reference = "" }) {
+  /** @param {{code: string, message: string, status: number, reference?: string, fields?: Record<string, string>}} problem */
+  constructor({ code, message, status, reference = "", fields = {} }) {
     super(message);
     this.name = "ApiError";
     /** Stable name of the failure; "network" and "timeout" are the browser's own. */
@@ -20,6 +20,8 @@ export class ApiError extends Error {
     this.status = status;
     /** What the clinic can look up; empty when the server was not reached. */
     this.reference = reference;
+    /** What to mend, by the name of the field. */
+    this.fields = fields;
   }
 }
 
@@ -90,6 +92,7 @@ export function read(status, ok, text) {
     message: content?.detail ?? content?.title ?? _("Something went wrong on our side. Nothing you wrote is lost."),
     status,
     reference: content?.reference,
+    fields: content?.fields,
   });
 }
 

@@ -1,0 +1,64 @@
+"""An appointment's time as a person reads it: day, clock and the zone by the name of its city."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import babel.dates
+
+from consult.domain.words import N_
+from consult.scheduling.model import JOIN_BEFORE, Visit
+from consult.web.render import clock_time, long_date, zone
+from consult.web.words import Words
+
+CITY_TIME = N_("{city} time")
+
+
+@dataclass(frozen=True, slots=True)
+class WhenWords:
+    """day: Sunday, 22 November 2026. clock: 15:30. zone: Lisbon time. opens: when one may come. short: all in one."""
+
+    time_zone: str
+    day: str
+    clock: str
+    zone: str
+    opens: str
+    short: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def zone_of(visit: Visit) -> str:
+    """The patient's own zone as soon as their browser has said it, until then the expert's."""
+    return visit.time_zone or visit.expert_time_zone
+
+
+def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
+    locale = words.language
+    day = long_date(visit.starts_at, time_zone, locale=locale)
+    clock = clock_time(visit.starts_at, time_zone, locale=locale)
+    named = zone_words(visit.starts_at, time_zone, words)
+    return WhenWords(
+        time_zone=time_zone,
+        day=day[:1].upper() + day[1:],
+        clock=clock,
+        zone=named,
+        opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
+        short=words.say(N_("{day}, {clock}, {zone}"), day=day, clock=clock, zone=named),
+    )
+
+
+def zone_words(instant: datetime, time_zone: str, words: Words) -> str:
+    """Lisbon time: what people say at a place, which stays right when the clock changes."""
+    tz = zone(time_zone)
+    if not isinstance(tz, ZoneInfo) or "/" not in tz.key or tz.key.startswith("Etc/"):
+        return str(babel.dates.get_timezone_name(instant.astimezone(tz), locale=words.language))
+    city = babel.dates.get_timezone_location(tz, locale=words.language, return_city=True).rpartition("/")[2]
+    return words.say(CITY_TIME, city=city)
+
+
+def whole_minutes(length: timedelta) -> int:
+    return round(length.total_seconds() / 60)
