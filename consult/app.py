@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,13 +13,14 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from consult import storage
+from consult import rooms, storage
 from consult.db.pool import create_pool
 from consult.domain.clock import utc_now
 from consult.files import folder
-from consult.keys import LIMITER, POOL, SETTINGS, SOCKETS, STORE
+from consult.jobs import Jobs
+from consult.keys import BUS, DIRECTORY, ENDPOINT, HUB, JOBS, LIMITER, POOL, SETTINGS, SOCKETS, STORE
+from consult.notices import service as notices
 from consult.people import service as people
-from consult.people import views as people_views
 from consult.settings import Settings
 from consult.web import assets, health, language
 from consult.web.csrf import require_proof
@@ -27,16 +30,23 @@ from consult.web.render import PAGES, Pages
 from consult.web.session import SESSION_ENDED
 from consult.web.sockets import OpenSockets
 from consult.web.words import LANGUAGES, load_languages
+from consult.worker import run_worker, write_down
 
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 256 * 1024  # forms and JSON; files come in as streams with limits of their own
 SLOW_HEAD_S = 15  # how long a request's head may take; aiohttp's own default is an hour
 KEEP_SESSIONS_EVERY_S = 60
+LAST_EVENTS_S = 0.3  # after the rooms are closed, what they told is still written down
+STOP_WORKER_S = 10
+FEATURES = ("people", "cases", "scheduling", "records", "consultations", "transcripts", "notices")
 
 
-async def create_app(settings: Settings) -> web.Application:
-    """Return the application, ready to be run. Whoever runs it cleans it up too."""
+async def create_app(settings: Settings, *, with_worker: bool = False) -> web.Application:
+    """Return the application, ready to be run. Whoever runs it cleans it up too.
+
+    with_worker: do the jobs in this process as well.
+    """
     app = web.Application(middlewares=[answer_errors, require_proof], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[assets.ASSETS] = assets.Assets(folder("static"))
@@ -44,21 +54,101 @@ async def create_app(settings: Settings) -> web.Application:
     app[PAGES] = Pages(folder("templates"), app[LANGUAGES], app[assets.ASSETS])
     app[SOCKETS] = OpenSockets()
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.extend([_keep_pool, _keep_store, _keep_limiter, _keep_sessions])
-    for routes in (assets.routes, health.routes, language.routes, people_views.routes):
+    app.on_shutdown.append(_close_rooms)
+    app.cleanup_ctx.extend([_keep_pool, _keep_store, _keep_limiter, _keep_rooms, _keep_sessions])
+    app.cleanup_ctx.append(_do_jobs if with_worker else _write_down_events)
+    for routes in (assets.routes, health.routes, language.routes, *feature_routes()):
         app.add_routes(routes)
-    _add_features(app)
+    app.router.add_get("/socket", _open_socket)
     return app
 
 
-def _add_features(app: web.Application) -> None:
-    """Add the routes of every feature."""
-    import importlib
-    import importlib.util
+@contextlib.asynccontextmanager
+async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
+    """Answer on a port while the context is open. Raises OSError if the port is taken."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,  # it would write down addresses with what is in them
+        keepalive_timeout=SLOW_HEAD_S,  # for the head of a request too
+        lingering_time=2,
+        shutdown_timeout=5,
+        auto_decompress=False,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=512).start()
+        yield
+    finally:
+        await runner.cleanup()
 
-    for name in ("scheduling", "cases", "records", "consultations", "transcripts", "notices"):
-        if importlib.util.find_spec(f"consult.{name}.views") is not None:
-            app.add_routes(importlib.import_module(f"consult.{name}.views").routes)
+
+def feature_routes() -> list[web.RouteTableDef]:
+    """Return the routes of every feature: those of its module `views` and of modules whose name ends in `_views`."""
+    found: list[web.RouteTableDef] = []
+    for feature in FEATURES:
+        package = importlib.import_module(f"consult.{feature}")
+        for module in pkgutil.iter_modules(package.__path__):
+            if module.name == "views" or module.name.endswith("_views"):
+                routes = importlib.import_module(f"{package.__name__}.{module.name}").routes
+                if not any(routes is known for known in found):
+                    found.append(routes)
+    return found
+
+
+async def _open_socket(request: web.Request) -> web.StreamResponse:
+    return await request.app[ENDPOINT].handle(request)
+
+
+async def _keep_rooms(app: web.Application) -> AsyncIterator[None]:
+    """Without Redis the rooms live here; with it, sockets are passed on to where they live."""
+    settings = app[SETTINGS]
+    app[BUS], app[DIRECTORY] = bus, directory = rooms.open_bus(settings), rooms.open_directory(settings)
+    hub = None
+    if settings.redis_url is None:
+        app[HUB] = hub = rooms.make_hub(settings, bus, directory)
+        await hub.start()
+    app[ENDPOINT] = rooms.make_endpoint(settings, directory, hub)
+    try:
+        yield
+    finally:
+        await app[ENDPOINT].close()
+        await directory.close()
+        await bus.close()
+
+
+async def _close_rooms(app: web.Application) -> None:
+    """Before sockets are cut: finish recordings and tell everybody to come back."""
+    await app[ENDPOINT].close()
+
+
+async def _write_down_events(app: web.Application) -> AsyncIterator[None]:
+    """Without Redis no other process hears what the rooms tell, so this one writes it down."""
+    if app[SETTINGS].redis_url is not None:
+        yield
+        return
+    work = asyncio.create_task(write_down(app[SETTINGS], app[POOL], app[BUS], utc_now), name="room-events")
+    try:
+        yield
+    finally:
+        await asyncio.sleep(LAST_EVENTS_S)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def _do_jobs(app: web.Application) -> AsyncIterator[None]:
+    """Everything that a worker process does, in this one."""
+    settings, stop = app[SETTINGS], asyncio.Event()
+    app[JOBS] = jobs = Jobs()
+    notices.register_jobs(jobs, pool=app[POOL], settings=settings, languages=app[LANGUAGES])
+    work = asyncio.create_task(run_worker(settings, app[POOL], app[STORE], app[BUS], stop, jobs=jobs), name="worker")
+    try:
+        yield
+    finally:
+        await asyncio.sleep(LAST_EVENTS_S)
+        stop.set()
+        await asyncio.wait({work}, timeout=STOP_WORKER_S)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def _keep_pool(app: web.Application) -> AsyncIterator[None]:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from consult.settings import Settings
     from consult.storage import BlobStore
     from consult.web.limits import Limiter
+    from consult.web.sockets import OpenSockets
     from signaling.bus import Bus, RoomDirectory
     from signaling.endpoint import RoomEndpoint
     from signaling.hub import Hub
 
     Pool = asyncpg.Pool
 else:
-    Settings = Pool = BlobStore = Bus = RoomDirectory = Jobs = Limiter = Hub = RoomEndpoint = object
+    Settings = Pool = BlobStore = Bus = RoomDirectory = Jobs = Limiter = OpenSockets = Hub = RoomEndpoint = object
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 POOL: web.AppKey[Pool] = web.AppKey("pool", Pool)
@@ -30,3 +31,4 @@ DIRECTORY: web.AppKey[RoomDirectory] = web.AppKey("directory", RoomDirectory)
 JOBS: web.AppKey[Jobs] = web.AppKey("jobs", Jobs)
 LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
 ENDPOINT: web.AppKey[RoomEndpoint] = web.AppKey("endpoint", RoomEndpoint)
+SOCKETS: web.AppKey[OpenSockets] = web.AppKey("sockets", OpenSockets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from consult.app import SLOW_HEAD_S, create_app
+from consult.app import create_app, serve
 from consult.db import embedded
 from consult.db.migrate import migrate
 from consult.db.pool import create_pool
@@ -138,29 +139,20 @@ class Server:
 
 
 @pytest.fixture
-async def start_server(database_url: str) -> AsyncIterator[Callable[[Settings], Any]]:
+async def start_server(database_url: str) -> AsyncIterator[Callable[..., Any]]:
     """Starts the real application with given settings: `server = await start_server(settings)`."""
-    runners: list[web.AppRunner] = []
+    async with contextlib.AsyncExitStack() as running:
 
-    async def start(settings: Settings) -> Server:
-        app = await create_app(settings)
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1, lingering_time=1, keepalive_timeout=SLOW_HEAD_S
-        )
-        runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", settings.port).start()
-        return Server(settings.public_url, app, settings)
+        async def start(settings: Settings, *, with_worker: bool = False) -> Server:
+            app = await create_app(settings, with_worker=with_worker)
+            await running.enter_async_context(serve(app, "127.0.0.1", settings.port))
+            return Server(settings.public_url, app, settings)
 
-    try:
         yield start
-    finally:
-        for runner in reversed(runners):
-            await runner.cleanup()
 
 
 @pytest.fixture
-async def server(start_server: Callable[[Settings], Any], settings: Settings) -> Server:
+async def server(start_server: Callable[..., Any], settings: Settings) -> Server:
     started: Server = await start_server(settings)
     return started
 

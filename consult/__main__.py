@@ -1,0 +1,221 @@
+"""The command line: `python -m consult COMMAND`. Owns the processes' beginnings and ends, nothing of what they do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import uvloop
+
+from consult import __version__
+from consult.domain.access import StaffRole
+from consult.domain.clock import utc_now
+from consult.domain.errors import InvalidInput
+from consult.log import set_up_log
+from consult.settings import Settings, settings_or_exit
+
+COMMANDS = """
+commands:
+  demo            try everything on this machine: database, pages, calls and jobs in one process
+  web             pages, and the rooms too unless REDIS_URL is set
+  media           rooms (sound, picture, recording) for web processes; needs REDIS_URL and MEDIA_NODE
+  worker          what runs later: filing recordings, transcripts, mail
+  migrate         bring the database to the newest schema
+  create-staff    make an account; asks for what is not given, the password comes from standard input
+  check-settings  say whether the environment is complete and right
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the process's exit code."""
+    parser = argparse.ArgumentParser(
+        prog="consult",
+        description="A self-hosted server for video second opinions.",
+        epilog=COMMANDS + "\nSettings come from the environment; docs/deployment.md lists them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"consult {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in ("demo", "web", "media", "worker", "migrate", "check-settings"):
+        commands.add_parser(name)
+    staff = commands.add_parser("create-staff")
+    staff.add_argument("--email")
+    staff.add_argument("--name")
+    staff.add_argument("--role", choices=[str(role) for role in StaffRole])
+    staff.add_argument("--time-zone", help="for example Europe/Madrid")
+    staff.add_argument("--specialty", default="")
+    given = parser.parse_args(arguments)
+    try:
+        return _run(given)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.command == "demo":
+        from consult.demo import run_demo
+
+        return run_demo()
+    settings = settings_or_exit()
+    set_up_log(settings.log_format)
+    match given.command:
+        case "web":
+            return _serve(serve_web(settings))
+        case "media":
+            return _serve(serve_media(_with_media(settings)))
+        case "worker":
+            return _serve(work(settings))
+        case "migrate":
+            return _migrate(settings)
+        case "create-staff":
+            return _create_staff(settings, given)
+    print("The settings are complete.")
+    return 0
+
+
+def _serve(serving: Coroutine[Any, Any, None]) -> int:
+    uvloop.run(serving)
+    return 0
+
+
+def until_signal() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set. A second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hear() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, hear)
+    return stop
+
+
+async def serve_web(settings: Settings) -> None:
+    from consult.app import create_app, serve
+
+    stop = until_signal()
+    async with serve(await create_app(settings), settings.host, settings.port):
+        await stop.wait()
+
+
+async def serve_media(settings: Settings) -> None:
+    from consult import rooms
+    from consult.app import serve
+    from signaling.endpoint import create_media_app
+
+    stop = until_signal()
+    bus, directory = rooms.open_bus(settings), rooms.open_directory(settings)
+    hub = rooms.make_hub(settings, bus, directory)
+    app = create_media_app(key=settings.key_for(rooms.TICKET_KEY), directory=directory, hub=hub)
+    try:
+        async with serve(app, settings.host, settings.port):
+            await stop.wait()
+    finally:
+        await directory.close()
+        await bus.close()
+
+
+async def work(settings: Settings) -> None:
+    from consult import rooms, storage
+    from consult.db.pool import create_pool
+    from consult.files import folder
+    from consult.jobs import Jobs
+    from consult.notices import service as notices
+    from consult.web.words import load_languages
+    from consult.worker import run_worker
+
+    stop = until_signal()
+    bus = rooms.open_bus(settings) if settings.redis_url else None
+    pool = await create_pool(settings.database_url)
+    jobs = Jobs()
+    notices.register_jobs(
+        jobs, pool=pool, settings=settings, languages=load_languages(folder("locale"), settings.languages)
+    )
+    try:
+        await run_worker(settings, pool, storage.open_store(settings.storage), bus, stop, jobs=jobs)
+    finally:
+        if bus is not None:
+            await bus.close()
+        await pool.close()
+
+
+def _with_media(settings: Settings) -> Settings:
+    missing = [name for name in ("redis_url", "media_node") if getattr(settings, name) is None]
+    if missing:
+        names = " and ".join(name.upper() for name in missing)
+        print(f"Consult cannot start media: {names} should be set. See docs/deployment.md.", file=sys.stderr)
+        raise SystemExit(2)
+    return settings
+
+
+def _migrate(settings: Settings) -> int:
+    from consult.db.migrate import migrate
+
+    try:
+        asyncio.run(migrate(settings.database_url))
+    except (OSError, asyncpg.PostgresError) as error:
+        print(f"The database at {database_place(settings)} cannot be used: {type(error).__name__}.", file=sys.stderr)
+        return 1
+    print("The database has the newest schema.")
+    return 0
+
+
+def database_place(settings: Settings) -> str:
+    """Return where the database is, without its password."""
+    parts = urlsplit(settings.database_url)
+    return f"{parts.hostname or 'a local socket'}{parts.path}"
+
+
+def _create_staff(settings: Settings, given: argparse.Namespace) -> int:
+    from consult.people import service as people
+
+    def ask(name: str, label: str) -> str:
+        value = getattr(given, name)
+        return str(value) if value else input(f"{label}: ").strip()
+
+    email, name = ask("email", "E-mail address"), ask("name", "Name")
+    role, zone = ask("role", "Role (scheduler, expert, administrator)"), ask("time_zone", "Time zone")
+    if role not in list(StaffRole):
+        print("The role should be scheduler, expert or administrator.", file=sys.stderr)
+        return 2
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+
+    async def make() -> None:
+        conn = await asyncpg.connect(settings.database_url, timeout=10)
+        try:
+            await people.create_staff(
+                conn,
+                email=email,
+                name=name,
+                role=StaffRole(role),
+                specialty=given.specialty,
+                time_zone=zone,
+                password=password,
+                now=utc_now(),
+            )
+        finally:
+            await conn.close()
+
+    try:
+        asyncio.run(make())
+    except InvalidInput as wrong:
+        for field, sentence in wrong.fields.items():
+            print(f"{field}: {sentence}", file=sys.stderr)
+        return 2
+    print("The account is made.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,88 @@
+"""Puts the real-time part together for a process: bus, directory, hub and the endpoint of `/socket`.
+
+Without REDIS_URL all of it lives in the web process. With it, rooms live in `media` processes, events and commands
+travel through Redis, and web processes pass sockets on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from consult.keys import SOCKETS
+from consult.settings import Settings
+from consult.web.session import STAFF_COOKIE, VISIT_COOKIE, read_cookie, session_key
+from signaling.bus import Bus, RoomDirectory
+from signaling.endpoint import Closer, RoomEndpoint
+from signaling.hub import Hub
+from signaling.ice import IceSettings
+from signaling.local_bus import LocalBus, LocalDirectory
+from signaling.redis_bus import RedisBus, RedisDirectory
+from signaling.relay import RoomMedia
+from signaling.spool import recover_spool
+from signaling.ticket import Role, Seat
+
+TICKET_KEY = "ticket"  # the purpose that tickets are signed for: settings.key_for(TICKET_KEY)
+TURN_LIFETIME_S = 600
+STAFF_ROLES = frozenset({Role.EXPERT, Role.SCHEDULER})
+
+
+def open_bus(settings: Settings) -> Bus:
+    return RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+
+
+def open_directory(settings: Settings) -> RoomDirectory:
+    return RedisDirectory(settings.redis_url) if settings.redis_url else LocalDirectory()
+
+
+def make_hub(settings: Settings, bus: Bus, directory: RoomDirectory) -> Hub:
+    """Return the hub of this process, not yet started."""
+    settings.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ice = IceSettings(hosts=settings.media_hosts)
+    return Hub(
+        bus=bus,
+        directory=directory,
+        open_media=partial(RoomMedia, spool=settings.spool, ice=ice),
+        node=settings.media_node or settings.public_url,
+        ice_servers=lambda member_id: ice_servers(settings, member_id, now_s=time.time()),
+        recover_spool=partial(recover_spool, settings.spool),
+    )
+
+
+def make_endpoint(settings: Settings, directory: RoomDirectory, hub: Hub | None) -> RoomEndpoint:
+    # Behind a proxy that ends TLS the request looks like plain HTTP; the browser's Origin names the public address.
+    origins = [settings.public_url, *(f"http://{host}" for host in settings.allowed_hosts if settings.demo)]
+    return RoomEndpoint(
+        key=settings.key_for(TICKET_KEY), directory=directory, hub=hub, allowed_origins=origins, keep_open=keep_open
+    )
+
+
+async def keep_open(request: web.Request, seat: Seat, close: Closer) -> AbstractContextManager[None]:
+    """Remember a socket under the session that its seat came from, so that signing out closes it."""
+    kind, cookie = ("staff", STAFF_COOKIE) if seat.role in STAFF_ROLES else ("visit", VISIT_COOKIE)
+    token = read_cookie(request, cookie)
+    return request.app[SOCKETS].kept(session_key(kind, token) if token else "", close)
+
+
+def ice_servers(settings: Settings, member_id: str, *, now_s: float) -> tuple[dict[str, Any], ...]:
+    """Return what a browser needs to use the operator's TURN servers, for ten minutes and this member alone.
+
+    The scheme is that of coturn's `use-auth-secret`: user "expiry:name", password HMAC-SHA-1 of it.
+    """
+    if not settings.turn_urls:
+        return ()
+    turn = [url for url in settings.turn_urls if url.startswith("turn")]
+    stun = [url for url in settings.turn_urls if url.startswith("stun")]
+    servers: list[dict[str, Any]] = [{"urls": stun}] if stun else []
+    if turn and settings.turn_secret:
+        user = f"{int(now_s) + TURN_LIFETIME_S}:{member_id}"
+        mac = hmac.new(settings.turn_secret.encode(), user.encode(), hashlib.sha1).digest()
+        servers.append({"urls": turn, "username": user, "credential": base64.b64encode(mac).decode()})
+    return tuple(servers)

@@ -1,0 +1,39 @@
+"""The open sockets of this process by session, so that signing out closes them (SECURITY 6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+Closer = Callable[[], Awaitable[object]]
+
+
+class OpenSockets:
+    def __init__(self) -> None:
+        self._closers: dict[str, dict[int, Closer]] = {}
+        self._next = 0
+
+    @contextmanager
+    def kept(self, session: str, close: Closer) -> Iterator[None]:
+        """Remember a socket while it is open. session: `staff:…` or `visit:…`, see web/session.py."""
+        self._next += 1
+        number = self._next
+        self._closers.setdefault(session, {})[number] = close
+        try:
+            yield
+        finally:
+            closers = self._closers.get(session, {})
+            closers.pop(number, None)
+            if not closers:
+                self._closers.pop(session, None)
+
+    async def close(self, session: str) -> None:
+        """Close every socket of a session."""
+        closers = list(self._closers.get(session, {}).values())
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(close() for close in closers), return_exceptions=True)
+
+    def sessions(self) -> frozenset[str]:
+        """Sessions with an open socket: they are not idle."""
+        return frozenset(self._closers)
