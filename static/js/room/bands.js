@@ -8,6 +8,7 @@
 import { explainDeviceError } from "../devices.js";
 import { element, find } from "../parts.js";
 import { _ } from "../words.js";
+import { faultWords } from "./faults.js";
 
 const FAULT_MS = 9000;
 const SETTLE_MS = 400; // a line that is back within it is not worth a word
@@ -90,18 +91,4 @@ export function mountBands(root, { call, own, quality }) {
       off.forEach((one) => one());
     },
   };
-}
-
-/** @param {import("./protocol.js").Fault} fault */
-function faultWords(fault) {
-  switch (fault.code) {
-    case "room.full": return _("The room is full. Somebody must leave before another person can come in.");
-    case "member.unknown": return _("This person has gone in the meantime.");
-    case "grant.missing": return _("Your role in this call does not include that.");
-    case "message.too_many": return _("That was very much at once. Please wait a moment.");
-    case "message.too_large": return _("That message is too long. Please shorten it and send it again.");
-    case "offer.refused":
-    case "offer.too_large": return _("Sound and picture could not be started. We keep trying; chat and records work.");
-    default: return _("Something went wrong on our side. Your seat is kept. Reference {reference}.", { reference: fault.reference });
-  }
 }

@@ -16,11 +16,13 @@
  *   line: import("./connection.js").ConnectionState, over: Ending,
  * }} Topics
  * @typedef {import("./protocol.js").EndReason | "left" | "no_seat"} EndingReason
- * @typedef {{reason: EndingReason, refusal?: import("./seat.js").SeatRefused}} Ending
+ * @typedef {{reason: EndingReason, refusal?: import("./seat.js").SeatRefused, fault?: import("./protocol.js").Fault}} Ending
  */
 
 import { Emitter } from "./emitter.js";
 import * as wire from "./protocol.js";
+
+const NO_PLACE = new Set(["room.full", "lobby.full", "version.unsupported"]);
 
 /** @extends {Emitter<Topics>} */
 export class Call extends Emitter {
@@ -199,9 +201,16 @@ export class Call extends Emitter {
       case "answer":
         return this.emit("answer", message);
       case "error":
-        return this.emit("fault", message);
+        return this.#takeFault(message);
       case "pong":
     }
+  }
+
+  /** @param {import("./protocol.js").Fault} message */
+  #takeFault(message) {
+    // A full room stays full for a while: say so, instead of knocking at it every few seconds.
+    if (message.of === "hello" && NO_PLACE.has(message.code)) this.#finish({ reason: "no_seat", fault: message });
+    else if (message.of !== "hello") this.emit("fault", message);
   }
 
   /** @param {import("./protocol.js").Welcome} message */

@@ -3,6 +3,7 @@
 
 import { element, find } from "../parts.js";
 import { _ } from "../words.js";
+import { faultWords } from "./faults.js";
 
 const ONWARD_MS = 1200;
 
@@ -19,7 +20,7 @@ export function showEnding(root, { ending, isStaff, afterUrl, again }) {
   root.dataset.reason = ending.reason;
   find(root, "[data-ending-title]", HTMLElement).textContent = words.title;
   find(root, "[data-ending-text]", HTMLElement).textContent = words.text;
-  const reference = ending.refusal?.reference;
+  const reference = ending.refusal?.reference ?? ending.fault?.reference;
   find(root, "[data-ending-reference]", HTMLElement).textContent = reference ? _("Reference {reference}", { reference }) : "";
   const actions = find(root, "[data-ending-actions]", HTMLElement);
   actions.replaceChildren();
@@ -37,7 +38,7 @@ export function showEnding(root, { ending, isStaff, afterUrl, again }) {
 }
 
 /** @param {import("./call.js").Ending} ending @param {boolean} isStaff @returns {Words} */
-function wordsFor({ reason, refusal }, isStaff) {
+function wordsFor({ reason, refusal, fault }, isStaff) {
   switch (reason) {
     case "ended":
       return { title: _("The call is over."), text: _("Nobody hears or sees you any more."), onward: true };
@@ -58,16 +59,17 @@ function wordsFor({ reason, refusal }, isStaff) {
         ? { title: _("You were signed out."), text: _("Please sign in again. Your seat in the call is kept."), href: "/sign-in", link: _("Sign in") }
         : { title: _("This link no longer opens."), text: _("We can send a new one to the address the clinic has."), href: "/join", link: _("Ask for a new link") };
     default:
-      return noSeat(refusal, isStaff);
+      return noSeat(refusal, fault, isStaff);
   }
 }
 
-/** @param {import("./seat.js").SeatRefused|undefined} refusal @param {boolean} isStaff @returns {Words} */
-function noSeat(refusal, isStaff) {
+/** @param {import("./seat.js").SeatRefused|undefined} refusal @param {import("./protocol.js").Fault|undefined} fault
+ * @param {boolean} isStaff @returns {Words} */
+function noSeat(refusal, fault, isStaff) {
   if (refusal?.status === 401) return wordsFor({ reason: "expired" }, isStaff);
-  if (refusal?.code === "consultation.over") return wordsFor({ reason: "ended" }, isStaff);
+  if (refusal?.code === "call.over") return wordsFor({ reason: "ended" }, isStaff);
   return {
     title: _("The call does not open now."),
-    text: refusal?.message || _("Something went wrong on our side. Please try again."), again: _("Try again"),
+    text: fault ? faultWords(fault) : refusal?.message || _("Something went wrong on our side. Please try again."), again: _("Try again"),
   };
 }

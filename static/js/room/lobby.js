@@ -1,8 +1,9 @@
 // @ts-check
 /** The waiting room: which of its states stands, whether devices work, and its buttons. The page's words are in _lobby.html. */
 
-import { element, find, showState } from "../parts.js";
+import { find, showState } from "../parts.js";
 import { _ } from "../words.js";
+import { faultWords } from "./faults.js";
 
 const LONG_MS = 15_000;
 
@@ -61,18 +62,19 @@ export function mount(root, { call, own, firstState }) {
   }
 
   /** @param {import("./call.js").Ending} ending */
-  function over({ reason, refusal }) {
+  function over({ reason, refusal, fault }) {
     clearTimeout(long);
     if (reason === "refused" || reason === "removed") show("refused");
     else if (reason === "superseded") show("superseded");
-    else if (reason === "no_seat") refused(refusal);
+    else if (reason === "no_seat") refused(refusal, fault);
     else show("closed");
   }
 
-  /** @param {import("./seat.js").SeatRefused|undefined} refusal */
-  function refused(refusal) {
+  /** @param {import("./seat.js").SeatRefused|undefined} refusal @param {import("./protocol.js").Fault|undefined} fault */
+  function refused(refusal, fault) {
+    if (refusal?.code === "visit.too_early") return show("too-early");
     const words = root.querySelector("[data-lobby-reason]");
-    if (words && refusal?.message) words.replaceChildren(refusal.message, refusal.reference ? element("small", {}, ` ${refusal.reference}`) : "");
+    if (words) words.textContent = fault ? faultWords(fault) : (refusal?.message ?? words.textContent);
     show("failed");
   }
 
