@@ -38,7 +38,7 @@ from consult.web.address import client_address, wants_page
 from consult.web.forms import Form, read_form, read_upload
 from consult.web.forms import Upload as IncomingFile
 from consult.web.params import uuid_in_path
-from consult.web.render import clock_time, file_size, long_date, render
+from consult.web.render import clock_time, file_size, long_date, reader_words, render
 from consult.web.session import read_cookie, require_visit, set_cookie
 from consult.web.words import Words
 
@@ -120,7 +120,7 @@ async def learn_time_zone(request: web.Request) -> web.Response:
     if visit.role == "patient":
         async with request.app[POOL].acquire() as conn:
             await cases.learn_time_zone(conn, visit.patient_id, time_zone)
-    return web.json_response(say_when(visit, time_zone, request["words"]).as_dict())
+    return web.json_response(say_when(visit, time_zone, reader_words(request)).as_dict())
 
 
 @routes.post("/visit/questions")
@@ -147,7 +147,7 @@ async def ask_question(request: web.Request) -> web.Response:
 @routes.post("/visit/questions/{id}/remove")
 async def remove_question(request: web.Request) -> web.Response:
     visit = await require_visit(request)
-    form = Form(request["words"], {})
+    form = Form(reader_words(request), {})
     try:
         async with request.app[POOL].acquire() as conn:
             await cases.remove_question(conn, visit.case_id, QuestionId(uuid_in_path(request)), AskedBy.PATIENT)
@@ -168,7 +168,7 @@ async def add_records(request: web.Request) -> web.Response:
     file = await read_upload(request)
     if file.file_name is None:
         raise InvalidInput({"file": CHOOSE_FILE})
-    line = _record_line(await _keep(request, visit, file), request["words"])
+    line = _record_line(await _keep(request, visit, file), reader_words(request))
     return web.json_response(
         {
             "id": str(line.id),
@@ -196,7 +196,7 @@ async def show_after(request: web.Request) -> web.Response:
     ended_at = await _ended(request, visit)
     if ended_at is None and utc_now() < visit.ends_at:
         return _to("/visit")
-    words, zone = request["words"], zone_of(visit)
+    words, zone = reader_words(request), zone_of(visit)
     values: dict[str, Any] = {"took_place": ended_at is not None, "first_name": visit.name.split()[0]}
     if ended_at is not None:
         values |= {
@@ -209,7 +209,7 @@ async def show_after(request: web.Request) -> web.Response:
 
 async def _take_all(request: web.Request, visit: Visit) -> web.Response:
     """Keep every file of a form. One that fails leaves the others be; the page then says which, and why."""
-    words: Words = request["words"]
+    words = reader_words(request)
     failures: list[Failure] = []
     count = 0
     while (file := await read_upload(request)).file_name is not None:
@@ -253,7 +253,7 @@ async def _show_step(
 ) -> web.Response:
     if await _ended(request, visit) is not None:
         return _to("/visit/after")
-    words: Words = request["words"]
+    words = reader_words(request)
     async with request.app[POOL].acquire() as conn:
         kept = await records.list_records(conn, visit.case_id)
         asked = await cases.list_questions(conn, visit.case_id)
