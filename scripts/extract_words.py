@@ -22,7 +22,7 @@ METHODS = [
     ("static/js/**.js", "javascript"),
 ]
 OPTIONS = {"templates/**.html": {"trimmed": "true"}, "static/js/**.js": {"encoding": "utf-8"}}
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "lazy": None}
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
 def extract() -> Catalog:
