@@ -109,8 +109,7 @@ class Hub:
                 own.append(self._tasks.create_task(self._contain(self._recover()), name="hub recovers the spool"))
             ready.set()
             await self._stop.wait()
-            for task in own:
-                task.cancel()
+            await _cancel(own)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         assert self._tasks is not None, "the hub was not started"
@@ -241,6 +240,15 @@ class Hub:
                 await question
         except Exception as error:
             log.warning("directory_failed", error=type(error).__name__)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    # Again and again: a library below may swallow a cancellation (Python 3.11's wait_for does).
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
 
 
 def _task_name() -> str:

@@ -90,6 +90,7 @@ class RedisBus:
                 await self._create_group(consumer)
                 while not self._closed.is_set():
                     entry = await self._claim_overdue(consumer) or await self._read_new(consumer)
+                    _pass_on_cancellation()
                     if entry is not None:
                         delivery = await self._deliver(consumer, *entry)
                         if delivery is not None:
@@ -107,6 +108,7 @@ class RedisBus:
                     await subscription.subscribe(CHANNEL)
                     while not self._closed.is_set():
                         message = await subscription.get_message(timeout=BLOCK_S)
+                        _pass_on_cancellation()
                         command = _read_command(message)
                         if command is not None:
                             yield command
@@ -195,6 +197,13 @@ class RedisDirectory:
 
 def _connect(url: str) -> Redis:
     return Redis.from_url(url, socket_timeout=SOCKET_S, socket_connect_timeout=SOCKET_S, health_check_interval=15)
+
+
+def _pass_on_cancellation() -> None:
+    """Python 3.11's wait_for, which redis uses, swallows a cancellation that comes with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _read_command(message: dict[str, Any] | None) -> RoomCommand | None:
