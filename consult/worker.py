@@ -1,7 +1,7 @@
 """The worker: writes down what rooms tell, files recordings, makes transcripts, sends mail.
 
 Owns which job is done by whom, and what happens to an event that cannot be written down. An event is acknowledged after
-its transaction; one that can never fit is set aside in a file of its own, so that it neither blocks the others nor is lost.
+its transaction; one that can never fit is set aside in a file of its own: it neither blocks the others nor is lost.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from consult.consultations.model import Segment
 from consult.db.pool import Connection, Pool
 from consult.domain.clock import utc_now
 from consult.jobs import Jobs, Payload
+from consult.log import facts_of
 from consult.settings import Settings
 from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
 from consult.transcripts.speech import SpeechToText, choose_engine
-from consult.log import facts_of
 from signaling.bus import Bus, Delivery
 from signaling.events import to_json
 
@@ -142,7 +142,7 @@ def _set_aside(folder: Path, delivery: Delivery) -> None:
 
 
 async def _refile(pool: Pool) -> None:
-    """At the start and from time to time: recordings whose job was given up, a full disk for example, are tried again."""
+    """At the start and then regularly: recordings whose job was given up, for a full disk perhaps, are tried again."""
     while True:
         try:
             async with pool.acquire() as conn, conn.transaction():

@@ -1,7 +1,7 @@
 """Files a finished recording: from the recorder's spool into the file store, never losing it on the way.
 
-The order is the guarantee: a seekable copy, the store, one transaction (segment, transcript, job), and only then the spool
-file goes. Every step may be repeated after a crash; the spool file stays until the database knows the segment.
+The order is the guarantee: a seekable copy, the store, one transaction (segment, transcript, job), and only then the
+spool file goes. Every step may be repeated after a crash; the spool file stays until the database knows the segment.
 """
 
 from __future__ import annotations
@@ -146,9 +146,6 @@ def _inside(spool: Path, relative: str) -> Path:
 
 
 def _remove_spooled(source: Path) -> None:
+    """The file and its manifest. The room's folder stays: the recorder may be about to open another file in it."""
     for path in (source, source.with_suffix(".json"), source.with_name(source.name + ".json")):
         path.unlink(missing_ok=True)
-    try:
-        source.parent.rmdir()  # the room's folder, once its last segment is filed
-    except OSError:
-        pass

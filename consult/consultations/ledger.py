@@ -1,7 +1,8 @@
-"""Turns what rooms tell into facts: who waited, was let in, was there, said yes to recording, and when it began and ended.
+"""Turns what rooms tell into facts: who waited, was let in, was there, agreed to recording; when it began and ended.
 
-Events may come twice and after a crash. The row in room_events decides: only the first insert has effects, all of them in
-the same transaction. A finished recording is only noted here, with a job that files it; files are `filing.py`'s work.
+Events may come twice and after a crash. The row in room_events decides: only the first insert has effects, all of them
+in the same transaction. A finished recording is only noted here, with a job that files it;
+files are `filing.py`'s work.
 """
 
 from __future__ import annotations

@@ -257,9 +257,10 @@ async def list_events(conn: Connection, appointment_id: UUID, kinds: tuple[str, 
     return [TimelineEvent(**row) for row in await conn.fetch(_LIST_EVENTS, appointment_id, list(kinds))]
 
 
-_SEGMENT_COLUMNS = """
-    s.id, s.consultation_id, s.member_id, s.person_id, s.name, s.role, s.offset_ms, s.duration_ms, s.has_audio,
-    s.has_video, s.media_type, s.size_bytes, s.blob_key
+_SEGMENT = """
+    select s.id, s.consultation_id, s.member_id, s.person_id, s.name, s.role, s.offset_ms, s.duration_ms, s.has_audio,
+           s.has_video, s.media_type, s.size_bytes, s.blob_key
+      from segments s
 """
 _INSERT_SEGMENT = """
     insert into segments (id, consultation_id, member_id, person_id, name, role, offset_ms, duration_ms, has_audio,
@@ -280,10 +281,8 @@ async def insert_segment(conn: Connection, segment: Segment, filed_at: datetime)
     return row is not None
 
 
-_FETCH_SEGMENT = f"select {_SEGMENT_COLUMNS} from segments s where s.id = $1"
-_LIST_SEGMENTS = f"""
-    select {_SEGMENT_COLUMNS} from segments s where s.consultation_id = $1 order by s.offset_ms, s.member_id
-"""
+_FETCH_SEGMENT = _SEGMENT + " where s.id = $1"
+_LIST_SEGMENTS = _SEGMENT + " where s.consultation_id = $1 order by s.offset_ms, s.member_id"
 
 
 async def fetch_segment(conn: Connection, segment_id: UUID) -> Segment | None:
@@ -301,7 +300,7 @@ _UNFILED = """
        and not exists (select from segments s where s.id = (e.payload ->> 'segment_id')::uuid)
 """
 _LIST_UNFILED = _UNFILED
-_COUNT_UNFILED = f"select count(*) from ({_UNFILED} and e.appointment_id = $1) unfiled"
+_COUNT_UNFILED = "select count(*) from (" + _UNFILED + " and e.appointment_id = $1) unfiled"
 
 
 async def list_unfiled(conn: Connection) -> list[UUID]:
@@ -338,11 +337,3 @@ async def fetch_spooled(conn: Connection, segment_id: UUID) -> SpooledSegment | 
 _SPOOLED_FIELDS = (
     "member_id", "person_id", "name", "role", "path", "offset_ms", "duration_ms", "has_audio", "has_video",
 )  # fmt: skip
-
-
-_LIST_EXPERTS = "select distinct expert_id from appointments where case_id = $1 and cancelled_at is null"
-
-
-async def list_experts(conn: Connection, case_id: int) -> list[int]:
-    """Return who has an appointment in a case."""
-    return [row["expert_id"] for row in await conn.fetch(_LIST_EXPERTS, case_id)]

@@ -1,8 +1,8 @@
 """`python -m consult.consultations.remux IN OUT`: a recorder's WebM becomes one that players can seek in.
 
-Packets are copied, nothing is transcoded; times stay as they are, so that the segment's offset still holds. Runs as a
-process of its own, because what it reads may be the torn file of a crash. Prints one line of JSON: duration_ms, has_audio,
-has_video. Exit codes: 0 done, 3 nothing in it can be read, 1 anything else (the disk, for example).
+Packets are copied, nothing is transcoded; times stay as they are, so that the segment's offset still holds. Runs as
+a process of its own, because what it reads may be the torn file of a crash. Prints one line of JSON:
+duration_ms, has_audio, has_video. Exit codes: 0 done, 3 nothing in it can be read, 1 anything else (the disk, for example).
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def main(arguments: list[str]) -> int:
     source, target = map(Path, arguments)
     os.nice(10)
     try:
-        print(json.dumps(asdict(remux(source, target))), flush=True)
+        sys.stdout.write(json.dumps(asdict(remux(source, target))) + "\n")
     except NothingReadable as error:
-        print(f"unreadable: {error}", file=sys.stderr)
+        sys.stderr.write(f"unreadable: {error}\n")
         return UNREADABLE
     return 0
 

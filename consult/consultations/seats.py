@@ -47,7 +47,8 @@ async def issue_seat_for_staff(
 ) -> Seat:
     """Return the seat of the appointment's expert, who hosts. device: from `device_of` the session.
 
-    Raises NotFound, NotAllowed (anybody else of the staff), AppointmentCancelled, TooEarly, CallClosed or ConsultationOver.
+    Raises NotFound, NotAllowed (anybody else of the staff), AppointmentCancelled, TooEarly, CallClosed or
+    ConsultationOver.
     """
     booking = await _fetch_booking(conn, appointment_id)
     if staff.id != booking.expert_id:

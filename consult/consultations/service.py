@@ -16,9 +16,10 @@ from consult.consultations.seats import device_of, issue_seat_for_staff, issue_s
 from consult.consultations.timeline import KINDS
 from consult.db.pool import Connection
 from consult.domain.access import may_read_case
-from consult.domain.errors import NotAllowed, NotFound
-from consult.domain.ids import StaffId
+from consult.domain.errors import NotFound
+from consult.domain.ids import CaseId
 from consult.people.model import Staff
+from consult.scheduling import service as scheduling
 
 __all__ = [
     "FILE_SEGMENT",
@@ -93,7 +94,7 @@ async def fetch_segment(conn: Connection, segment_id: UUID) -> Segment:
 
 
 async def refuse_unless_reader(conn: Connection, staff: Staff, case_id: int) -> None:
-    """Raises NotAllowed unless this member of staff may read the case."""
-    experts = [StaffId(expert_id) for expert_id in await queries.list_experts(conn, case_id)]
+    """Raises NotFound unless this member of staff may read the case: for everybody else it is not there."""
+    experts = await scheduling.list_expert_ids(conn, CaseId(case_id))
     if not may_read_case(staff.role, staff.id, experts):
-        raise NotAllowed(f"case {case_id}")
+        raise NotFound(f"case {case_id}")

@@ -56,7 +56,7 @@ async def show_media(request: web.Request) -> web.StreamResponse:
 
 
 def range_of(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the bytes [start, end) that a Range header asks for; everything if it makes no sense, None if none is there."""
+    """Return the bytes [start, end) that a Range header asks for: all if it makes no sense, None if none is there."""
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or match.groups() == ("", ""):
         return 0, size

@@ -35,7 +35,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Some words that an engine heard together, in order; times in the file. until_ms: everything before it was heard."""
+    """Words that an engine heard together, in order, on the file's time. until_ms: everything before it was heard."""
 
     words: tuple[Word, ...]
     until_ms: int

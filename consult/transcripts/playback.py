@@ -1,4 +1,4 @@
-"""A consultation as the case page shows it: videos, what was shown and said and written, who was there, on one clock."""
+"""A consultation as the case page shows it: videos, what was shown, said and written, who was there, on one clock."""
 
 from __future__ import annotations
 

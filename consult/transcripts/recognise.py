@@ -1,7 +1,7 @@
 """`python -m consult.transcripts.recognise ENGINE FILE LANGUAGE [MODEL]`: listens to one file, a process of its own.
 
-Recognition holds Python's global lock and burns a core for minutes: it runs niced, beside the server, and may be killed at
-any time. Prints JSON lines: {"until_ms", "words": [[text, start_ms, end_ms, confidence], …]}. An empty `words` tells
+Recognition holds Python's global lock and burns a core for minutes: it runs niced, beside the server, and may be
+killed at any time. Prints JSON lines: {"until_ms", "words": [[text, start_ms, end_ms, confidence], …]}. An empty `words` tells
 progress. Exit codes: 0 done, 3 no sound can be decoded, 4 the engine is not there (why: the last line of stderr).
 """
 
@@ -121,7 +121,7 @@ def listen_with_pocketsphinx(path: Path, model: str | None) -> Iterator[tuple[in
 
 
 def listen_with_whisper(path: Path, model: str | None, language: str) -> Iterator[tuple[int, Heard]]:
-    """faster-whisper is an optional library; the model is a folder that the operator provides, nothing is downloaded."""
+    """faster-whisper is an optional library; the model is a folder of the operator's; nothing is downloaded."""
     try:
         from faster_whisper import WhisperModel
     except ImportError:
@@ -154,11 +154,12 @@ def main(arguments: list[str]) -> int:
             else listen_with_pocketsphinx(path, model)
         )
         for until_ms, words in found:
-            print(json.dumps({"until_ms": until_ms, "words": words}), flush=True)
+            sys.stdout.write(json.dumps({"until_ms": until_ms, "words": words}) + "\n")
+            sys.stdout.flush()
     except AudioUnreadable:
         return NO_AUDIO
     except EngineUnavailable as error:
-        print(error.detail, file=sys.stderr)
+        sys.stderr.write(f"{error.detail}\n")
         return NO_ENGINE
     return 0
 

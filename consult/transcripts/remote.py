@@ -1,7 +1,7 @@
 """An engine behind HTTP: any server with OpenAI's `POST /v1/audio/transcriptions` and word times.
 
-Sound leaves in pieces of a few minutes, cut in a silence where there is one, as WAV, so that neither the server's limit on
-sizes nor our memory meets a whole consultation. Only sound and the language are sent.
+Sound leaves in pieces of a few minutes, cut in a silence where there is one, as WAV, so that neither the server's limit
+on sizes nor our memory meets a whole consultation. Only sound and the language are sent.
 """
 
 from __future__ import annotations

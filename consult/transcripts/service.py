@@ -1,7 +1,7 @@
 """Makes the text of a recording and says how far it is.
 
-Owns the job transcribe_segment. Engines are behind `speech.SpeechToText`; the words of all segments become turns together,
-because one person's turn ends where another's begins.
+Owns the job transcribe_segment. Engines are behind `speech.SpeechToText`; the words of all segments become turns
+together, because one person's turn ends where another's begins.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from consult.consultations import service as consultations
 from consult.consultations.model import Segment
 from consult.db.pool import Connection, Pool
 from consult.domain.errors import NotFound
+from consult.log import facts_of
 from consult.storage import BlobStore
 from consult.transcripts import queries
 from consult.transcripts.errors import LanguageUnknown, SpeechFailed
 from consult.transcripts.model import Failure, FiledTurn, Progress, Spoken, Transcript, Word
 from consult.transcripts.speech import SpeechToText
 from consult.transcripts.turns import merge_turns
-from consult.log import facts_of
 
 TRANSCRIBE_SEGMENT = "transcribe_segment"
 MAX_TRIES = 5

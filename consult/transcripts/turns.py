@@ -1,7 +1,7 @@
 """Puts everybody's words in order: turns on the consultation's clock.
 
-A turn ends where its speaker pauses for longer than PAUSE_MS, where the segment ends, or where somebody else speaks in the
-speaker's pause. Somebody who talks over a speaker without a pause has a turn of their own and splits nothing.
+A turn ends where its speaker pauses for longer than PAUSE_MS, where the segment ends, or where somebody else speaks in
+the speaker's pause. Somebody who talks over a speaker without a pause has a turn of their own and splits nothing.
 """
 
 from __future__ import annotations
