@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
-import os
-import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -21,6 +19,7 @@ from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.log import set_up_log
 from consult.settings import Settings, settings_or_exit
+from consult.signals import until_signal
 
 COMMANDS = """
 commands:
@@ -84,21 +83,6 @@ def _run(given: argparse.Namespace) -> int:
 def _serve(serving: Coroutine[Any, Any, None]) -> int:
     uvloop.run(serving)
     return 0
-
-
-def until_signal() -> asyncio.Event:
-    """Return an event that SIGINT and SIGTERM set. A second signal ends the process at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def hear() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, hear)
-    return stop
 
 
 async def serve_web(settings: Settings) -> None:

@@ -64,8 +64,8 @@ async def create_app(settings: Settings, *, with_worker: bool = False) -> web.Ap
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Answer on a port while the context is open. Raises OSError if the port is taken."""
+async def running(app: web.Application) -> AsyncIterator[web.AppRunner]:
+    """Set an application up, without a port as yet, and clean it up at the end."""
     runner = web.AppRunner(
         app,
         access_log=None,  # it would write down addresses with what is in them
@@ -76,10 +76,17 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[Non
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=512).start()
-        yield
+        yield runner
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
+    """Answer on a port while the context is open. Raises OSError if the port is taken."""
+    async with running(app) as runner:
+        await web.TCPSite(runner, host, port, backlog=512).start()
+        yield
 
 
 def feature_routes() -> list[web.RouteTableDef]:
