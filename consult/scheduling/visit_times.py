@@ -10,15 +10,16 @@ import babel.dates
 
 from consult.domain.words import N_
 from consult.scheduling.model import JOIN_BEFORE, Visit
-from consult.web.render import clock_time, long_date, zone
+from consult.web.render import clock_time, zone
 from consult.web.words import Words
 
 CITY_TIME = N_("{city} time")
+ONE_LINE = N_("{day}, {clock} {zone}")
 
 
 @dataclass(frozen=True, slots=True)
 class WhenWords:
-    """day: Sunday, 22 November 2026. clock: 15:30. zone: Lisbon time. opens: when one may come. short: all in one."""
+    """day: Sunday 22 November. clock: 15:30. zone: Lisbon time. opens: when one may come. short: all in one."""
 
     time_zone: str
     day: str
@@ -38,16 +39,18 @@ def zone_of(visit: Visit) -> str:
 
 def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
     locale = words.language
-    day = long_date(visit.starts_at, time_zone, locale=locale)
+    day = _day(visit.starts_at, time_zone, "EEEE", locale)
     clock = clock_time(visit.starts_at, time_zone, locale=locale)
     named = zone_words(visit.starts_at, time_zone, words)
     return WhenWords(
         time_zone=time_zone,
-        day=day[:1].upper() + day[1:],
+        day=_capital(day),
         clock=clock,
         zone=named,
         opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
-        short=words.say(N_("{day}, {clock}, {zone}"), day=day, clock=clock, zone=named),
+        short=words.say(
+            ONE_LINE, day=_capital(_day(visit.starts_at, time_zone, "EEE", locale)), clock=clock, zone=named
+        ),
     )
 
 
@@ -58,6 +61,16 @@ def zone_words(instant: datetime, time_zone: str, words: Words) -> str:
         return str(babel.dates.get_timezone_name(instant.astimezone(tz), locale=words.language))
     city = babel.dates.get_timezone_location(tz, locale=words.language, return_city=True).rpartition("/")[2]
     return words.say(CITY_TIME, city=city)
+
+
+def _day(instant: datetime, time_zone: str, weekday: str, locale: str) -> str:
+    """Sunday 22 November; weekday: EEEE in full, EEE short. Without the year: a link lives for weeks, not years."""
+    form = f"{weekday} d 'de' MMMM" if locale == "es" else f"{weekday} d MMMM"
+    return babel.dates.format_date(instant.astimezone(zone(time_zone)), form, locale=locale)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def whole_minutes(length: timedelta) -> int:

@@ -13,8 +13,15 @@ let context = null;
  */
 export function audioContext() {
   context ??= new AudioContext({ latencyHint: "interactive" });
-  if (context.state === "suspended") void context.resume().catch(() => undefined);
+  if (context.state === "suspended") wake(context);
   return context;
+}
+
+/** Asks at once, and again with the next press, which no browser refuses. @param {AudioContext} audio */
+function wake(audio) {
+  const ask = () => void audio.resume().catch(() => undefined);
+  ask();
+  for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, ask, { once: true, capture: true });
 }
 
 /**

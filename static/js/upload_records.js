@@ -95,7 +95,9 @@ async function send(form, job) {
     drawArrived(job.row, arrived);
   } catch (error) {
     const words = error instanceof ApiError ? error.message : _("Something went wrong on the way.");
-    fail(form, job, words, true);
+    // What the server has looked at and refused is refused again; the network and the server's own trouble pass.
+    const refused = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
+    fail(form, job, words, !refused);
   }
 }
 
