@@ -39,19 +39,21 @@ def zone_of(visit: Visit) -> str:
 
 def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
     locale = words.language
-    day = _day(visit.starts_at, time_zone, "EEEE", locale)
-    clock = clock_time(visit.starts_at, time_zone, locale=locale)
-    named = zone_words(visit.starts_at, time_zone, words)
     return WhenWords(
         time_zone=time_zone,
-        day=_capital(day),
-        clock=clock,
-        zone=named,
+        day=_day(visit.starts_at, time_zone, "EEEE", locale),
+        clock=clock_time(visit.starts_at, time_zone, locale=locale),
+        zone=zone_words(visit.starts_at, time_zone, words),
         opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
-        short=words.say(
-            ONE_LINE, day=_capital(_day(visit.starts_at, time_zone, "EEE", locale)), clock=clock, zone=named
-        ),
+        short=in_one_line(visit.starts_at, time_zone, words),
     )
+
+
+def in_one_line(instant: datetime, time_zone: str, words: Words) -> str:
+    """Sun 22 November, 15:30 Lisbon time."""
+    day = _day(instant, time_zone, "EEE", words.language)
+    clock = clock_time(instant, time_zone, locale=words.language)
+    return words.say(ONE_LINE, day=day, clock=clock, zone=zone_words(instant, time_zone, words))
 
 
 def zone_words(instant: datetime, time_zone: str, words: Words) -> str:
@@ -66,11 +68,8 @@ def zone_words(instant: datetime, time_zone: str, words: Words) -> str:
 def _day(instant: datetime, time_zone: str, weekday: str, locale: str) -> str:
     """Sunday 22 November; weekday: EEEE in full, EEE short. Without the year: a link lives for weeks, not years."""
     form = f"{weekday} d 'de' MMMM" if locale == "es" else f"{weekday} d MMMM"
-    return babel.dates.format_date(instant.astimezone(zone(time_zone)), form, locale=locale)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    day: str = babel.dates.format_date(instant.astimezone(zone(time_zone)), form, locale=locale)
+    return day[:1].upper() + day[1:]
 
 
 def whole_minutes(length: timedelta) -> int:

@@ -33,12 +33,12 @@ from consult.scheduling.visit_steps import (
     read_done,
     write_done,
 )
-from consult.scheduling.visit_times import say_when, whole_minutes, zone_of, zone_words
+from consult.scheduling.visit_times import in_one_line, say_when, whole_minutes, zone_of
 from consult.web.address import client_address, wants_page
 from consult.web.forms import Form, read_form, read_upload
 from consult.web.forms import Upload as IncomingFile
 from consult.web.params import uuid_in_path
-from consult.web.render import clock_time, file_size, long_date, reader_words, render
+from consult.web.render import file_size, reader_words, render
 from consult.web.session import read_cookie, require_visit, set_cookie
 from consult.web.words import Words
 
@@ -196,14 +196,9 @@ async def show_after(request: web.Request) -> web.Response:
     ended_at = await _ended(request, visit)
     if ended_at is None and utc_now() < visit.ends_at:
         return _to("/visit")
-    words, zone = reader_words(request), zone_of(visit)
     values: dict[str, Any] = {"took_place": ended_at is not None, "first_name": visit.name.split()[0]}
     if ended_at is not None:
-        values |= {
-            "ended_day": long_date(ended_at, zone, locale=words.language),
-            "ended_clock": clock_time(ended_at, zone, locale=words.language),
-            "ended_zone": zone_words(ended_at, zone, words),
-        }
+        values["ended"] = in_one_line(ended_at, zone_of(visit), reader_words(request))
     return render(request, "patient/after.html", values)
 
 
