@@ -141,7 +141,7 @@ async def _appointment(
         known = details.appointment
         if known.is_cancelled or known.is_over(now) or known.expert_id != expert.id:
             continue
-        consultation = await consultations.fetch_consultation(conn, known.id)
+        consultation = await consultations.find_consultation_of(conn, known.id)
         ended = consultation is not None and consultation.ended_at is not None
         if not ended and known.starts_at - OPENS_BEFORE <= now:
             return known.id
