@@ -86,13 +86,15 @@ function mountRoom() {
     devicesDialog.mount(room, { own, useSpeaker: faces.useSpeaker }),
     head.mount(room, { endsAt: given.ends_at, quality, media }),
     looking.on("changed", showing),
+    () => wide.removeEventListener("change", narrowed),
     () => find(room, "[data-hear]", HTMLElement).removeEventListener("click", hear),
   ];
   showing();
   // A desktop has room for the questions; on a phone they would cover the record.
-  if (matchMedia("(min-width: 800px) and (min-height: 520px)").matches && room.querySelector(".ask-list")) {
-    panels.toggle("questions", { focus: false });
-  }
+  const wide = matchMedia("(min-width: 800px) and (min-height: 520px)");
+  if (wide.matches && room.querySelector(".ask-list")) panels.toggle("questions", { focus: false });
+  const narrowed = () => !wide.matches && panels.open && panels.toggle(null, { focus: false });
+  wide.addEventListener("change", narrowed);
   quality.start();
   return () => {
     [...unmounts, ...[faces, bands, hands, pointers, stage, panels, dialogs].map((one) => () => one.unmount())].forEach((one) => one());

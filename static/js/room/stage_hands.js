@@ -4,7 +4,7 @@
  * loses the page by accident; with Ctrl it zooms.
  */
 
-import { LARGEST_ZOOM, SMALLEST_ZOOM, ZOOM_STEP, drag, turn, zoomTo } from "./view.js";
+import { LARGEST_ZOOM, SMALLEST_ZOOM, ZOOM_STEP, drag, turn, unrotate, zoomTo } from "./view.js";
 
 const DRAG_FROM_PX = 4;
 const KEY_STEP_PX = 60;
@@ -48,7 +48,9 @@ export function mountHands(stage, looking, pointing) {
     const record = stage.record(looking.view.record_id);
     const page = looking.view.page + by;
     if (page < 1 || page > (record?.page_count ?? page)) return;
-    move({ ...looking.view, page, x: 0.5, y: looking.view.zoom > 1 ? 0 : 0.5 });
+    // Zoomed in, the next page begins at its top, as it is turned now.
+    const { zoom, rotation } = looking.view;
+    move({ ...looking.view, page, ...unrotate({ x: 0.5, y: zoom > 1 ? 0 : 0.5 }, rotation) });
   }
 
   /** @param {number} x @param {number} y */

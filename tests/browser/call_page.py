@@ -1,0 +1,156 @@
+"""A call that is due now, and its two people in Chromium: for tests of the call page.
+
+Owns the case with its records, the appointment and the sessions. Who presses what is the test's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from playwright.async_api import Browser, BrowserContext, Page
+
+from consult.cases import service as cases
+from consult.cases.model import AskedBy, NewPatient
+from consult.domain.access import StaffRole
+from consult.domain.clock import utc_now
+from consult.keys import POOL, STORE
+from consult.people import service as people
+from consult.records import service as records
+from consult.records.model import Record, UploadedBy
+from consult.scheduling import service as scheduling
+from tests.browser.chromium import FakeDevices, open_browser, paint_camera
+from tests.conftest import Server
+
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+LIMIT_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """A booked call. pdf has five pages; picture is a PNG."""
+
+    appointment_id: str
+    case_id: int
+    expert_token: str
+    visit_token: str
+    pdf: Record
+    picture: Record
+
+
+async def arrange_call(server: Server) -> Arranged:
+    now = utc_now()
+    async with server.app[POOL].acquire() as conn:
+        scheduler = await people.create_staff(
+            conn, email="noor@clinic.example", name="Noor Aziz", role=StaffRole.SCHEDULER, time_zone="Europe/Lisbon",
+            password="a long password for tests", now=now,
+        )  # fmt: skip
+        expert = await people.create_staff(
+            conn, email="helen@clinic.example", name="Dr Helen Okafor", role=StaffRole.EXPERT, time_zone="Europe/Lisbon",
+            password="a long password for tests", specialty="Thoracic oncology", now=now,
+        )  # fmt: skip
+        case_id = await cases.open_case(
+            conn, NewPatient(name="Ana Ruiz", email="ana@example.org", born_on=None, language="en"),
+            diagnosis="Nodule in the right lung", first_question="Is surgery possible for me?", opened_by=scheduler, now=now,
+        )  # fmt: skip
+        for question in ("Is the spot growing?", "Can I travel in June?"):
+            await cases.ask_question(conn, case_id, question, AskedBy.PATIENT, now)
+        appointment, link = await scheduling.book(
+            conn, case_id, expert, now + timedelta(minutes=1), booked_by=scheduler, now=now, outside_hours=True
+        )
+        store = server.app[STORE]
+        pdf = await records.add_record(
+            conn,
+            store,
+            case_id,
+            file_name="CT report.pdf",
+            chunks=_chunks(draw_pdf(5)),
+            uploaded_by=UploadedBy.STAFF,
+            now=now,
+        )
+        picture = await records.add_record(
+            conn,
+            store,
+            case_id,
+            file_name="Chest.png",
+            chunks=_chunks(draw_picture()),
+            uploaded_by=UploadedBy.STAFF,
+            now=now,
+        )
+        expert_token = await people.start_session(conn, expert, now)
+    async with server.app[POOL].acquire() as conn:
+        visit = await scheduling.open_invitation(conn, now=now, secret=link.secret)
+    return Arranged(str(appointment.id), case_id, expert_token, visit.token, pdf, picture)
+
+
+def draw_pdf(page_count: int) -> bytes:
+    """A PDF whose pages differ, so that a wrong one is seen."""
+    pages = []
+    for number in range(1, page_count + 1):
+        page = Image.new("RGB", (620, 877), "white")
+        pen = ImageDraw.Draw(page)
+        pen.text((60, 60), f"CT chest, report, page {number}", fill="black", font_size=28)
+        for line in range(14):
+            pen.rectangle((60, 140 + line * 44, 520 - (line * 37 * number) % 160, 152 + line * 44), fill=(90, 90, 90))
+        pen.ellipse((420, 700, 520, 800), outline=(170, 30, 30), width=6)
+        pages.append(page)
+    out = io.BytesIO()
+    pages[0].save(out, "PDF", save_all=True, append_images=pages[1:])
+    return out.getvalue()
+
+
+def draw_picture() -> bytes:
+    picture = Image.new("L", (976, 824), 0)
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((80, 60, 896, 760), fill=70, outline=180, width=14)
+    pen.ellipse((180, 180, 440, 620), fill=12)
+    pen.ellipse((540, 180, 800, 620), fill=12)
+    pen.ellipse((240, 280, 320, 350), fill=170)
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+@asynccontextmanager
+async def two_browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]:
+    """The expert's camera is blue, the patient's is orange."""
+    blue = paint_camera(tmp_path / "blue.y4m", (40, 70, 190))
+    orange = paint_camera(tmp_path / "orange.y4m", (230, 140, 40))
+    async with AsyncExitStack() as stack:
+        expert = await stack.enter_async_context(open_browser(FakeDevices(camera=blue)))
+        patient = await stack.enter_async_context(open_browser(FakeDevices(camera=orange)))
+        yield expert, patient
+
+
+async def open_expert(browser: Browser, server: Server, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
+    context = await _context(browser, server, "consult_staff", call.expert_token, viewport)
+    page = await context.new_page()
+    await page.goto(f"{server.url}/appointments/{call.appointment_id}/call")
+    return page
+
+
+async def open_patient(browser: Browser, server: Server, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
+    context = await _context(browser, server, "consult_visit", call.visit_token, viewport)
+    page = await context.new_page()
+    await page.goto(f"{server.url}/visit/call")
+    return page
+
+
+async def _context(
+    browser: Browser, server: Server, cookie: str, value: str, viewport: dict[str, int]
+) -> BrowserContext:
+    context = await browser.new_context(viewport={"width": viewport["width"], "height": viewport["height"]})
+    context.set_default_timeout(LIMIT_MS)
+    await context.grant_permissions(["camera", "microphone"])
+    await context.add_cookies([{"name": cookie, "value": value, "url": server.url}])
+    return context
+
+
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
+    yield data
