@@ -59,7 +59,7 @@ async def run_worker(
 ) -> None:
     """Work until stop is set; what was begun then is begun again by the next worker.
 
-    bus: where events come from; None if the process that holds the rooms writes them down. engine: by SPEECH_ENGINE if None.
+    bus: where events come from; None if the process with the rooms writes them down. engine: by SPEECH_ENGINE if None.
     """
     jobs = jobs or Jobs()
     register_jobs(jobs, settings, pool, store, engine or choose_engine(settings), clock)

@@ -144,3 +144,44 @@ class TimelineEvent:
     kind: str
     at_ms: int
     payload: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A page of a record on everybody's screen."""
+
+    record_id: str
+    page: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A line of chat."""
+
+    line_id: str
+    person_id: str
+    name: str
+    role: str
+    text: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Nothing was recorded. paused: because the host paused, otherwise nobody was there or somebody had not agreed."""
+
+    start_ms: int
+    end_ms: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Everything of a consultation on its clock, but the words that were said."""
+
+    length_ms: int
+    shown: tuple[Shown, ...]
+    written: tuple[Written, ...]
+    gaps: tuple[Gap, ...]

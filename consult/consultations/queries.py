@@ -294,13 +294,16 @@ async def list_segments(conn: Connection, consultation_id: UUID) -> list[Segment
     return [Segment(**row) for row in await conn.fetch(_LIST_SEGMENTS, consultation_id)]
 
 
-_UNFILED = """
+_LIST_UNFILED = """
     select distinct (e.payload ->> 'segment_id')::uuid as segment_id from room_events e
      where e.kind = 'RecordingFinished'
        and not exists (select from segments s where s.id = (e.payload ->> 'segment_id')::uuid)
 """
-_LIST_UNFILED = _UNFILED
-_COUNT_UNFILED = "select count(*) from (" + _UNFILED + " and e.appointment_id = $1) unfiled"
+_COUNT_UNFILED = """
+    select count(distinct e.payload ->> 'segment_id') from room_events e
+     where e.appointment_id = $1 and e.kind = 'RecordingFinished'
+       and not exists (select from segments s where s.id = (e.payload ->> 'segment_id')::uuid)
+"""
 
 
 async def list_unfiled(conn: Connection) -> list[UUID]:

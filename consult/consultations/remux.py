@@ -1,8 +1,8 @@
 """`python -m consult.consultations.remux IN OUT`: a recorder's WebM becomes one that players can seek in.
 
-Packets are copied, nothing is transcoded; times stay as they are, so that the segment's offset still holds. Runs as
-a process of its own, because what it reads may be the torn file of a crash. Prints one line of JSON:
-duration_ms, has_audio, has_video. Exit codes: 0 done, 3 nothing in it can be read, 1 anything else (the disk, for example).
+Packets are copied, nothing is transcoded; times stay as they are, so that the segment's offset still holds. Runs as a
+process of its own, because what it reads may be the torn file of a crash. Prints one line of JSON: duration_ms,
+has_audio, has_video. Exit codes: 0 done, 3 nothing in it can be read, 1 anything else (the disk, for example).
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ Seats are decided in `seats.py`, a room's events become facts in `ledger.py`, a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from consult.consultations import queries
 from consult.consultations.filing import keep_recording
 from consult.consultations.ledger import FILE_SEGMENT, apply_event, queue_unfiled
-from consult.consultations.model import Attendance, Consent, Consultation, Segment, TimelineEvent
+from consult.consultations.model import Attendance, Consent, Consultation, Segment, Timeline
 from consult.consultations.seats import device_of, issue_seat_for_staff, issue_seat_for_visit
-from consult.consultations.timeline import KINDS
+from consult.consultations.timeline import KINDS, timeline_of
 from consult.db.pool import Connection
 from consult.domain.access import may_read_case
 from consult.domain.errors import NotFound
@@ -35,9 +36,9 @@ __all__ = [
     "list_attendances",
     "list_consents",
     "list_consultations",
-    "list_events",
     "list_segments",
     "queue_unfiled",
+    "read_timeline",
     "refuse_unless_reader",
 ]
 
@@ -70,9 +71,12 @@ async def list_consents(conn: Connection, appointment_id: UUID) -> list[Consent]
     return await queries.list_consents(conn, appointment_id)
 
 
-async def list_events(conn: Connection, appointment_id: UUID) -> list[TimelineEvent]:
-    """Return the views, chat lines and switches of the recording, in order."""
-    return await queries.list_events(conn, appointment_id, KINDS)
+async def read_timeline(
+    conn: Connection, consultation: Consultation, segments: Sequence[Segment], attendances: Sequence[Attendance]
+) -> Timeline:
+    """Return what was shown and written and where nothing was recorded, given what is filed and who was there."""
+    events = await queries.list_events(conn, consultation.appointment_id, KINDS)
+    return timeline_of(segments, attendances, events)
 
 
 async def list_segments(conn: Connection, consultation_id: UUID) -> list[Segment]:

@@ -6,44 +6,26 @@ Pure. Made from the events that rooms told and the segments that were filed; not
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from consult.consultations.model import Attendance, Segment, TimelineEvent
+from consult.consultations.model import Attendance, Gap, Segment, Shown, Timeline, TimelineEvent, Written
 
 SHORTEST_SHOWN_MS = 300  # a page that was only turned past is not worth a line
 SHORTEST_GAP_MS = 1500
 KINDS = ("ViewShown", "ChatSaid", "RecordingSwitched")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A page of a record on everybody's screen."""
-
-    record_id: str
-    page: int
-    start_ms: int
-    end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A line of chat."""
-
-    line_id: str
-    person_id: str
-    name: str
-    role: str
-    text: str
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Nothing was recorded. paused: because the host paused, otherwise nobody was there or somebody had not agreed."""
-
-    start_ms: int
-    end_ms: int
-    paused: bool
+def timeline_of(
+    segments: Sequence[Segment], attendances: Sequence[Attendance], events: Sequence[TimelineEvent]
+) -> Timeline:
+    """Return all of it together."""
+    length_ms = length_of(segments, attendances, events)
+    return Timeline(
+        length_ms=length_ms,
+        shown=tuple(shown_in(events, length_ms)),
+        written=tuple(written_in(events)),
+        gaps=tuple(gaps_in(segments, events, length_ms)) if segments else (),
+    )
 
 
 def length_of(segments: Iterable[Segment], attendances: Iterable[Attendance], events: Iterable[TimelineEvent]) -> int:

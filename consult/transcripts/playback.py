@@ -9,11 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from consult.consultations import service as consultations
-from consult.consultations import timeline
-from consult.consultations.model import Attendance, Consent, Consultation, Segment
-from consult.consultations.timeline import Gap, Shown, Written
+from consult.consultations.model import Attendance, Consent, Consultation, Gap, Segment, Shown, Written
 from consult.db.pool import Connection
-from consult.transcripts import service
+from consult.transcripts import queries
 from consult.transcripts.model import FiledTurn, Progress, Transcript
 
 # The tint of a person, by role, everywhere on the page.
@@ -141,7 +139,7 @@ class ConsultationPage:
         }
 
 
-async def list_for_case(conn: Connection, case_id: int, titles: Mapping[str, str]) -> list[ConsultationPage]:
+async def list_for_page(conn: Connection, case_id: int, titles: Mapping[str, str]) -> list[ConsultationPage]:
     """Return the consultations of a case, the latest first. titles: of its records, removed ones too, by id."""
     found = await consultations.list_consultations(conn, case_id)
     return [await read(conn, consultation, titles) for consultation in reversed(found)]
@@ -149,34 +147,32 @@ async def list_for_case(conn: Connection, case_id: int, titles: Mapping[str, str
 
 async def read(conn: Connection, consultation: Consultation, titles: Mapping[str, str]) -> ConsultationPage:
     attendances = await consultations.list_attendances(conn, consultation.appointment_id)
-    events = await consultations.list_events(conn, consultation.appointment_id)
     segments = await consultations.list_segments(conn, consultation.id)
     consents = await consultations.list_consents(conn, consultation.appointment_id)
-    turns = await service.list_turns(conn, consultation.id)
-    length_ms = timeline.length_of(segments, attendances, events)
-    shown = timeline.shown_in(events, length_ms)
+    turns = await queries.list_turns(conn, consultation.id)
+    timeline = await consultations.read_timeline(conn, consultation, segments, attendances)
     lines = [
         *(Line(turn.start_ms, turn=turn) for turn in turns),
-        *(Line(span.start_ms, shown=span) for span in shown),
-        *(Line(line.at_ms, written=line) for line in timeline.written_in(events)),
+        *(Line(span.start_ms, shown=span) for span in timeline.shown),
+        *(Line(line.at_ms, written=line) for line in timeline.written),
     ]
     return ConsultationPage(
         consultation=consultation,
-        length_ms=length_ms,
+        length_ms=timeline.length_ms,
         people=presences(attendances, segments, consents),
         segments=tuple(segments),
-        shown=tuple(shown),
-        gaps=tuple(timeline.gaps_in(segments, events, length_ms)) if segments else (),
+        shown=timeline.shown,
+        gaps=timeline.gaps,
         lines=tuple(sorted(lines, key=lambda line: (line.at_ms, line.shown is None))),
-        text=await status_of(conn, consultation),
+        text=await progress(conn, consultation),
         titles=titles,
     )
 
 
-async def status_of(conn: Connection, consultation: Consultation) -> TextStatus:
+async def progress(conn: Connection, consultation: Consultation) -> TextStatus:
     """Return how far the text of a consultation is."""
     unfiled = await consultations.count_unfiled(conn, consultation.appointment_id)
-    return summarise(await service.list_transcripts(conn, consultation.id), unfiled)
+    return summarise(await queries.list_transcripts(conn, consultation.id), unfiled)
 
 
 def summarise(transcripts: Sequence[Transcript], unfiled: int) -> TextStatus:

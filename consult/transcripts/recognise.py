@@ -1,8 +1,9 @@
 """`python -m consult.transcripts.recognise ENGINE FILE LANGUAGE [MODEL]`: listens to one file, a process of its own.
 
 Recognition holds Python's global lock and burns a core for minutes: it runs niced, beside the server, and may be
-killed at any time. Prints JSON lines: {"until_ms", "words": [[text, start_ms, end_ms, confidence], …]}. An empty `words` tells
-progress. Exit codes: 0 done, 3 no sound can be decoded, 4 the engine is not there (why: the last line of stderr).
+killed at any time. Prints JSON lines: {"until_ms", "words": [[text, start_ms, end_ms, confidence], …]}. An empty
+`words` tells progress. Exit codes: 0 done, 3 no sound can be decoded, 4 the engine is not there (why: the last line
+of stderr).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from consult.consultations import service as consultations
 from consult.domain.clock import utc_now
 from consult.domain.errors import NotFound
 from consult.keys import POOL
-from consult.transcripts import playback, service
+from consult.transcripts import service
 from consult.web.address import wants_page
 from consult.web.params import number_in_path, uuid_in_path
 from consult.web.session import require_staff
@@ -26,7 +26,7 @@ async def show_progress(request: web.Request) -> web.Response:
         await consultations.refuse_unless_reader(conn, staff, case_id)
         found = []
         for consultation in await consultations.list_consultations(conn, case_id):
-            status = await playback.status_of(conn, consultation)
+            status = await service.progress(conn, consultation)
             segments = await consultations.list_segments(conn, consultation.id)
             found.append({"id": str(consultation.id), "segments": len(segments), **status.as_json()})
     return web.json_response({"consultations": found}, headers={"Cache-Control": "no-store"})

@@ -1,7 +1,7 @@
 """What the voices say in tests: medical sentences in the words of the embedded recogniser's English model.
 
-They were chosen by listening: each is understood by pocketsphinx from its flite voice after Opus, with a little noise and
-with a microphone's automatic gain, nearly without an error.
+They were chosen by listening: each is understood by pocketsphinx from its flite voice after Opus, with a little noise
+and with a microphone's automatic gain, nearly without an error.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ async def wait_for_text(database: Database, booked: Booked, *, within_s: float) 
         while True:
             await asyncio.sleep(0.2)
             async with database.pool.acquire() as conn:
-                pages = await playback.list_for_case(conn, booked.case_id, {})
+                pages = await playback.list_for_page(conn, booked.case_id, {})
                 done = pages and pages[0].consultation.ended_at and len(pages[0].segments) == 2
                 if done and pages[0].text.state is playback.TextState.READY:
                     return pages[0]
@@ -131,7 +131,7 @@ async def test_a_language_without_an_engine_is_a_fact_and_not_a_failure(
         queued = await apply(conn, event)
     await file_and_hear(settings, database, store, queued[0])
     async with database.pool.acquire() as conn:
-        page = (await playback.list_for_case(conn, booked.case_id, {}))[0]
+        page = (await playback.list_for_page(conn, booked.case_id, {}))[0]
     assert page.text.state is playback.TextState.NO_ENGINE
     assert len(page.segments) == 1
 
@@ -150,7 +150,7 @@ async def test_a_recording_that_cannot_be_read_is_kept_as_it_is(
         queued = await apply(conn, finished(booked, EXPERT, "torn.webm", 0, speech))
     await file_and_hear(settings, database, store, queued[0])
     async with database.pool.acquire() as conn:
-        page = (await playback.list_for_case(conn, booked.case_id, {}))[0]
+        page = (await playback.list_for_page(conn, booked.case_id, {}))[0]
     kept = b"".join([chunk async for chunk in store.open_range(page.segments[0].blob_key)])
     assert kept == torn
     assert not page.data()["segments"]
@@ -179,7 +179,7 @@ async def test_a_store_that_fails_leaves_the_recording_in_the_spool(
     await file_and_hear(settings, database, real, queued[0])  # once more changes nothing
     assert not list(settings.spool.iterdir())
     async with database.pool.acquire() as conn:
-        page = (await playback.list_for_case(conn, booked.case_id, {}))[0]
+        page = (await playback.list_for_page(conn, booked.case_id, {}))[0]
         assert [turn.name for turn in await transcripts.list_turns(conn, page.consultation.id)] == ["Dr Helen Okafor"]
 
 
