@@ -30,6 +30,7 @@ SILENCE_LIMIT_MS: Final = 20_000  # browsers check consent every few seconds, ev
 MAX_BITRATE_BPS: Final = 2_500_000
 MIN_BITRATE_BPS: Final = 150_000
 LIMIT_LIVES_MS: Final = 5_000
+LOSSY_FRACTION: Final = 13  # of 256: 5 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Peer:
         }
         self._limit_bps: int | None = None
         self._limit_told_ms = 0.0
+        self._lossy_ms = float("-inf")
         self._heard = 0
         self._heard_ms = now_ms()
         self._task: asyncio.Task[None] | None = None
@@ -145,8 +147,13 @@ class Peer:
             subscription.report(now_ms, ntp)
 
     def takes_bps(self, now_ms: float) -> int:
-        """Return what each picture sent to this member may take, by the member's own estimate."""
-        if self._limit_bps is None or now_ms - self._limit_told_ms > LIMIT_LIVES_MS:
+        """Return what each picture sent to this member may take, by the member's own estimate.
+
+        The estimate counts only while packets are lost on the way: without loss a browser's estimate follows what it is
+        sent, so heeding it would make a sender that was slow once slow for ever.
+        """
+        lossy = now_ms - self._lossy_ms < LIMIT_LIVES_MS
+        if self._limit_bps is None or not lossy or now_ms - self._limit_told_ms > LIMIT_LIVES_MS:
             return MAX_BITRATE_BPS
         pictures = sum(slot.video is not None and slot.video.publication is not None for slot in self.slots)
         return self._limit_bps // max(1, pictures)
@@ -207,7 +214,9 @@ class Peer:
             elif isinstance(item, rtcp.BitrateLimit):
                 self._limit_bps, self._limit_told_ms = item.bitrate_bps, now_ms
             elif (subscription := self._by_ssrc.get(item.media_ssrc)) is not None:
-                if isinstance(item, rtcp.Nack):
+                if isinstance(item, rtcp.Loss):
+                    self._lossy_ms = now_ms if item.fraction >= LOSSY_FRACTION else self._lossy_ms
+                elif isinstance(item, rtcp.Nack):
                     subscription.resend(item.lost)
                 else:
                     subscription.request_keyframe(now_ms)

@@ -186,6 +186,8 @@ class RoomMedia:
                     self._tell_slots(viewer)
 
     def _tell_slots(self, viewer: _Seated) -> None:
+        if self._closed:
+            return
         slots = tuple(
             Slot(subscription.mid, subscription.kind, self._shown_in(subscription.kind, member_id))
             for slot, member_id in zip(viewer.peer.slots, viewer.shown, strict=True)

@@ -6,7 +6,7 @@ decrypted, in the same call, without a queue or a task switch.
 
 What is touched, each held by a test in tests/integration/test_rtc_compat.py:
 
-aioice (0.10)
+aioice (0.13)
  1. Connection.get_component_candidates(component, addresses, timeout): overridden, opens our sockets
  2. Connection._protocols: the list that it extends
  3. Connection._queue: replaced by a bounded one

@@ -46,7 +46,15 @@ class BitrateLimit:
     bitrate_bps: int
 
 
-Feedback = SenderReport | Nack | KeyframeRequest | BitrateLimit
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """From a receiver report: what share of a track's packets did not arrive since the last one, in 1/256."""
+
+    media_ssrc: int
+    fraction: int
+
+
+Feedback = SenderReport | Nack | KeyframeRequest | BitrateLimit | Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,9 @@ def _read_one(count_or_format: int, packet_type: int, body: bytes) -> Sequence[F
     if packet_type == SENDER_REPORT and len(body) >= 24:
         ssrc, ntp, rtp_timestamp = struct.unpack_from("!LQL", body)
         return [SenderReport(ssrc, ntp, rtp_timestamp)]
+    if packet_type == RECEIVER_REPORT:
+        blocks = range(4, min(len(body) - 23, 4 + 24 * count_or_format), 24)
+        return [Loss(int.from_bytes(body[at : at + 4], "big"), body[at + 4]) for at in blocks]
     if len(body) < 8:
         return []
     media_ssrc = int.from_bytes(body[4:8], "big")

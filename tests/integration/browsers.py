@@ -118,6 +118,7 @@ class Browser:
         sdp = await self.offer()
         if not candidates:
             sdp = "".join(f"{line}\r\n" for line in sdp.splitlines() if "candidate" not in line)
+        sdp = _without_rtx_in_slots(sdp)
         answer = await media.accept_offer(self.member, sdp, attempt)
         await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         for transceiver in self.pc.getTransceivers()[2:]:
@@ -157,6 +158,21 @@ class Browser:
                 self.frames[mid] = self.frames.get(mid, 0) + 1
                 if isinstance(frame, VideoFrame):
                     self.luma[mid] = float(frame.to_ndarray(format="yuv420p")[HEIGHT // 2, WIDTH // 2])
+
+
+def _without_rtx_in_slots(sdp: str) -> str:
+    """aiortc finds the receiver of an RTX packet by its mid extension, which we do not send (browsers go by SSRC)."""
+    session, *sections = sdp.split("m=")
+    slots = [_without_rtx(section) for section in sections[2:]]
+    return "m=".join([session, *sections[:2], *slots])
+
+
+def _without_rtx(section: str) -> str:
+    types = [line[9:].split()[0] for line in section.splitlines() if line.startswith("a=rtpmap:") and "rtx/" in line]
+    lines = [line for line in section.splitlines() if not line.startswith(tuple(f"a={a}:{t}" for a in ("rtpmap", "fmtp")
+             for t in types))]  # fmt: skip
+    lines[0] = " ".join(word for word in lines[0].split() if word not in types)
+    return "".join(f"{line}\r\n" for line in lines)
 
 
 class Room:

@@ -1,0 +1,219 @@
+"""RTP and RTCP bytes, the clocks behind timestamps, and what a publication and its subscriptions do with packets."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signaling import rtcp
+from signaling.answer import SentTrack
+from signaling.clocks import MemberClock, TrackClock
+from signaling.guard import Section
+from signaling.publication import Publication
+from signaling.rtp import extend, read_header, unwrap_retransmission, wrap_retransmission, write_packet
+from signaling.subscription import Subscription
+
+KEYFRAME = b"\x10\x00\x9d\x01\x2a\x80\x02\xe0\x01" + bytes(20)
+DELTA = b"\x10\x01" + bytes(20)
+
+
+def test_a_header_with_extension_sources_and_padding_is_read() -> None:
+    body = struct.pack("!BBHLL", 0xB1, 0x80 | 111, 7, 1000, 42) + bytes(4) + b"\xbe\xde\x00\x01" + bytes(4)
+    header = read_header(body + b"sound" + b"\0\0\3")
+    assert header is not None
+    assert (header.marker, header.payload_type, header.sequence, header.timestamp, header.ssrc) == (
+        True,
+        111,
+        7,
+        1000,
+        42,
+    )
+    assert (body + b"sound")[header.payload_at : header.end] == b"sound"
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_make_reading_fail(data: bytes) -> None:
+    header = read_header(data)
+    assert header is None or 12 <= header.payload_at <= header.end <= len(data)
+    rtcp.read(data)
+    unwrap_retransmission(data)
+
+
+def test_what_is_written_is_read_back() -> None:
+    data = write_packet(96, True, 65_536 + 5, (1 << 32) + 9, 7, b"picture")
+    header = read_header(data)
+    assert header is not None and (header.sequence, header.timestamp, header.ssrc, header.marker) == (5, 9, 7, True)
+    assert unwrap_retransmission(wrap_retransmission(65_536 + 5, b"picture")) == (5, b"picture")
+
+
+@pytest.mark.parametrize(("value", "near", "extended"), [(1, 65_535, 65_537), (65_535, 65_537, 65_535), (9, 9, 9)])
+def test_wrap_around_of_sequence_numbers_is_undone(value: int, near: int, extended: int) -> None:
+    assert extend(value, near, 16) == extended
+
+
+def test_feedback_is_read_back() -> None:
+    assert rtcp.read(rtcp.write_keyframe_request(1, 2)) == [rtcp.KeyframeRequest(2)]
+    lost = (65_534, 65_535, 0, 1, 40)
+    assert rtcp.read(rtcp.write_nack(1, 2, lost)) == [rtcp.Nack(2, lost)]
+    (limit,) = rtcp.read(rtcp.write_bitrate_limit(1, 2, 2_500_000))
+    assert isinstance(limit, rtcp.BitrateLimit) and 2_490_000 < limit.bitrate_bps <= 2_500_000
+    report = rtcp.write_sender_report(5, ntp=1 << 40, rtp_timestamp=77, packets=1, octets=2, cname="slot0")
+    assert rtcp.read(report) == [rtcp.SenderReport(5, 1 << 40, 77)]
+    reception = rtcp.Reception(9, 26, 3, 70_000, 1, 2, 3)
+    assert rtcp.read(rtcp.write_receiver_report(1, [reception])) == [rtcp.Loss(9, 26)]
+
+
+def test_a_full_intra_request_is_a_keyframe_request() -> None:
+    fir = struct.pack("!BBHLLLBBH", 0x84, 206, 4, 1, 0, 33, 1, 0, 0)
+    assert rtcp.read(fir) == [rtcp.KeyframeRequest(33)]
+
+
+def test_timestamps_run_on_over_their_wrap_around() -> None:
+    clock = TrackClock(48_000, MemberClock())
+    start = (1 << 32) - 960
+    places = [clock.place((start + n * 960) & 0xFFFFFFFF, 1_000 + n * 20) for n in range(4)]
+    assert places == pytest.approx([1_000, 1_020, 1_040, 1_060])
+
+
+def test_one_late_packet_moves_nothing() -> None:
+    clock = TrackClock(48_000, MemberClock())
+    for n in range(50):
+        clock.place(n * 960, 1_000 + n * 20)
+    assert clock.place(50 * 960, 1_000 + 50 * 20 + 300) == pytest.approx(2_000)
+
+
+def test_sender_reports_bring_sound_and_picture_together() -> None:
+    """The picture arrives 200 ms later than the sound of the same instant; reports say that they belong together."""
+    member = MemberClock()
+    sound, picture = TrackClock(48_000, member), TrackClock(90_000, member)
+    ntp = 1_000 << 32
+    for n in range(400):
+        if n == 50:
+            sound.tie(ntp, 0)
+            picture.tie(ntp, 0)
+        heard = sound.place(n * 960, 5_000 + n * 20)
+        seen = picture.place(n * 1_800, 5_200 + n * 20)
+    assert abs(heard - seen) < 40
+    assert heard == pytest.approx(5_000 + 399 * 20, abs=5)
+
+
+def test_a_sender_that_begins_anew_is_placed_by_arrival() -> None:
+    clock = TrackClock(90_000, MemberClock())
+    clock.place(1_000, 100)
+    assert clock.place(3_000_000_000, 20_000) == pytest.approx(20_000)
+
+
+class Wire:
+    """One publication and one subscription, and what they sent."""
+
+    def __init__(self) -> None:
+        self.upstream: list[rtcp.Feedback] = []
+        self.packets: list[tuple[int, int, int, bytes]] = []  # sequence, timestamp, ssrc, payload
+        self.source = self.new_source()
+        section = Section("3", "video", False, True, 96, 97, ("nack",), True, (), ())
+        self.slot = Subscription(
+            section, SentTrack(7, 8, "slot0"), send_rtp=self._take, send_rtcp=lambda _: None, takes_bps=lambda _: 1
+        )
+        self.slot.attach(self.source, 0)
+
+    def new_source(self) -> Publication:
+        return Publication(
+            "video", TrackClock(90_000, MemberClock()), our_ssrc=1, nacks=True,
+            send_rtcp=lambda data: self.upstream.extend(rtcp.read(data)),
+        )  # fmt: skip
+
+    def receive(self, sequence: int, payload: bytes = DELTA, *, at_ms: float = 0, ssrc: int = 55) -> None:
+        self.source.receive(ssrc, sequence & 0xFFFF, sequence * 3_000, True, payload, at_ms)
+
+    def _take(self, data: bytes) -> None:
+        header = read_header(data)
+        assert header is not None
+        self.packets.append((header.sequence, header.timestamp, header.ssrc, data[header.payload_at :]))
+
+
+def test_a_new_picture_begins_with_a_keyframe_which_is_asked_for() -> None:
+    wire = Wire()
+    wire.receive(10)
+    wire.slot.tick(1)
+    wire.slot.tick(100)  # too soon to ask again
+    assert wire.packets == []
+    assert wire.upstream == [rtcp.KeyframeRequest(55)]
+    wire.slot.tick(400)
+    assert len(wire.upstream) == 2
+    wire.receive(11, KEYFRAME)
+    wire.receive(12)
+    assert len(wire.packets) == 2
+    wire.source.tick(2_000)
+    assert len(wire.upstream) == 2
+
+
+def test_a_change_of_source_keeps_numbers_and_times_running() -> None:
+    wire = Wire()
+    wire.receive(10, KEYFRAME, at_ms=0)
+    wire.receive(11, at_ms=33)
+    wire.source = wire.new_source()
+    wire.slot.attach(wire.source, 40)
+    wire.receive(40_000, at_ms=50, ssrc=99)  # no keyframe: not passed on
+    wire.receive(40_001, KEYFRAME, at_ms=133, ssrc=99)
+    wire.receive(40_002, at_ms=166, ssrc=99)
+    sequences = [packet[0] for packet in wire.packets]
+    times = [packet[1] for packet in wire.packets]
+    assert [(b - a) & 0xFFFF for a, b in zip(sequences, sequences[1:], strict=False)] == [1, 1, 1]
+    assert (times[2] - times[1]) & 0xFFFFFFFF == 9_000  # the 100 ms that passed
+    assert {packet[2] for packet in wire.packets} == {7}
+
+
+def test_lost_packets_are_asked_for_until_they_come() -> None:
+    wire = Wire()
+    wire.receive(65_534, KEYFRAME)
+    wire.receive(65_538, at_ms=1)
+    assert rtcp.Nack(55, (65_535, 0, 1)) in wire.upstream
+    wire.receive(65_535, at_ms=20)
+    wire.receive(65_536, at_ms=20)
+    wire.source.tick(100)
+    assert wire.upstream[-1] == rtcp.Nack(55, (1,))
+    wire.receive(65_537, at_ms=110)
+    before = len(wire.upstream)
+    wire.source.tick(300)
+    assert len(wire.upstream) == before
+    assert len(wire.packets) == 5
+
+
+def test_what_never_comes_is_given_up_for_a_keyframe() -> None:
+    wire = Wire()
+    wire.receive(10, KEYFRAME)
+    wire.receive(12)
+    for n in range(1, 12):
+        wire.source.tick(n * 100)
+    assert wire.source.wants_keyframe
+
+
+def test_a_viewers_request_is_answered_from_history_as_rtx() -> None:
+    wire = Wire()
+    wire.receive(10, KEYFRAME)
+    wire.receive(11, b"\x10\x01lost")
+    sequence, timestamp, _, _ = wire.packets[1]
+    wire.slot.resend((sequence, (sequence + 500) & 0xFFFF))
+    assert len(wire.packets) == 3
+    assert wire.packets[2][1:] == (timestamp, 8, wrap_retransmission(sequence, b"\x10\x01lost"))
+
+
+def test_a_packet_that_comes_twice_is_passed_on_once() -> None:
+    wire = Wire()
+    wire.receive(10, KEYFRAME)
+    wire.receive(10, KEYFRAME)
+    assert len(wire.packets) == 1
+
+
+def test_receiver_reports_count_what_is_lost() -> None:
+    wire = Wire()
+    for sequence in range(100):
+        if sequence % 10 != 5:
+            wire.receive(sequence, KEYFRAME)
+    report = wire.source.report(1_000)
+    assert report is not None and report.packets_lost == 10 and 20 <= report.fraction_lost <= 28
+    again = wire.source.report(2_000)
+    assert again is not None and again.fraction_lost == 0
