@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import babel.dates
 
 from consult.domain.words import N_
 from consult.scheduling.model import JOIN_BEFORE, Visit
-from consult.web.render import clock_time, zone
+from consult.web.render import clock_time, zone, zone_place
 from consult.web.words import Words
 
-CITY_TIME = N_("{city} time")
 ONE_LINE = N_("{day}, {clock} {zone}")
 
 
@@ -43,7 +41,7 @@ def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
         time_zone=time_zone,
         day=_day(visit.starts_at, time_zone, "EEEE", locale),
         clock=clock_time(visit.starts_at, time_zone, locale=locale),
-        zone=zone_words(visit.starts_at, time_zone, words),
+        zone=zone_place(visit.starts_at, time_zone, words=words),
         opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
         short=in_one_line(visit.starts_at, time_zone, words),
     )
@@ -53,16 +51,7 @@ def in_one_line(instant: datetime, time_zone: str, words: Words) -> str:
     """Sun 22 November, 15:30 Lisbon time."""
     day = _day(instant, time_zone, "EEE", words.language)
     clock = clock_time(instant, time_zone, locale=words.language)
-    return words.say(ONE_LINE, day=day, clock=clock, zone=zone_words(instant, time_zone, words))
-
-
-def zone_words(instant: datetime, time_zone: str, words: Words) -> str:
-    """Lisbon time: what people say at a place, which stays right when the clock changes."""
-    tz = zone(time_zone)
-    if not isinstance(tz, ZoneInfo) or "/" not in tz.key or tz.key.startswith("Etc/"):
-        return str(babel.dates.get_timezone_name(instant.astimezone(tz), locale=words.language))
-    city = babel.dates.get_timezone_location(tz, locale=words.language, return_city=True).rpartition("/")[2]
-    return words.say(CITY_TIME, city=city)
+    return words.say(ONE_LINE, day=day, clock=clock, zone=zone_place(instant, time_zone, words=words))
 
 
 def _day(instant: datetime, time_zone: str, weekday: str, locale: str) -> str:

@@ -1,7 +1,7 @@
 """Pages: Jinja2 templates in the reader's language, with what every page needs.
 
 A template has: _, ngettext and {% trans %} (named values as %(name)s), language, csrf, clinic_name, staff, visit,
-asset(path), path, demo; filters clock_time, long_date, short_date, zone_name, number, file_size.
+asset(path), path, demo; filters clock_time, long_date, short_date, zone_name, zone_place, number, file_size.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import babel.numbers
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader
 
+from consult.domain.words import N_
 from consult.keys import SETTINGS
 from consult.web import csrf
 from consult.web.assets import Assets
 from consult.web.request_keys import STAFF, VISIT, WORDS
 from consult.web.words import LANGUAGES, Languages, Words, pick_language
 
+CITY_TIME = N_("{city} time")
 PAGES: web.AppKey[Pages] = web.AppKey("pages")
 
 
@@ -59,6 +61,7 @@ class Pages:
             long_date=partial(long_date, locale=locale),
             short_date=partial(short_date, locale=locale),
             zone_name=partial(zone_name, locale=locale),
+            zone_place=partial(zone_place, words=words),
             number=partial(babel.numbers.format_decimal, locale=locale),
             file_size=partial(file_size, locale=locale),
         )
@@ -133,6 +136,15 @@ def short_date(instant: datetime | date, tz: str | tzinfo | None = None, *, loca
 def zone_name(instant: datetime, tz: str | tzinfo | None, *, locale: str) -> str:
     """Central European Summer Time: how people call the zone at that instant."""
     return babel.dates.get_timezone_name(instant.astimezone(zone(tz)), locale=locale)
+
+
+def zone_place(instant: datetime, tz: str | tzinfo | None, *, words: Words) -> str:
+    """Lisbon time: what people say at a place, right in summer and winter. A zone without a place goes by its name."""
+    found = zone(tz)
+    if not isinstance(found, ZoneInfo) or "/" not in found.key or found.key.startswith("Etc/"):
+        return zone_name(instant, found, locale=words.language)
+    city = babel.dates.get_timezone_location(found, locale=words.language, return_city=True).rpartition("/")[2]
+    return words.say(CITY_TIME, city=city)
 
 
 def file_size(size_bytes: int, *, locale: str) -> str:

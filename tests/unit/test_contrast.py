@@ -1,4 +1,4 @@
-"""What the colours of base.css must keep, measured from the tokens themselves in light, dark and room (WCAG 2.2, 1.4.3, 1.4.11)."""
+"""What the colours of base.css must keep in light, dark and room, measured from its tokens (WCAG 2.2, 1.4.3 and 11)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READ = [
     *((name, f"{name}-soft") for name in PEOPLE), *((name, "surface") for name in PEOPLE),
 ]  # fmt: skip
 
-# What has to be told from its ground without being read: outlines of controls, solid grounds, bars, dots, the focus ring.
+# What has to stand out without being read: outlines of controls, solid grounds, bars, dots, the focus ring.
 SEEN = [
     *((line, ground) for line in ("edge", "accent", "focus") for ground in ("paper", "surface", "sunken")),
     *((f"{name}-fill", ground) for name in MEANINGS for ground in ("paper", "surface")),
