@@ -1,4 +1,4 @@
-"""What our mails say. No diagnosis, no specialty, no name of a patient or an expert: a mail is a postcard (SECURITY 20)."""
+"""What our mails say. No diagnosis, no specialty, nobody's name: a mail is a postcard (SECURITY 20)."""
 
 from __future__ import annotations
 

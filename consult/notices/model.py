@@ -1,4 +1,4 @@
-"""A mail that was queued for somebody: what kind, to whom, and whether it went out. Its text is in the mail itself alone."""
+"""A mail that was queued for somebody: what kind, to whom, whether it went out. Its text is in the mail alone."""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ async def queue_cancellation(conn: asyncpg.Connection, appointment_id: Appointme
 async def request_new_link(conn: asyncpg.Connection, number_or_email: str, now: datetime) -> None:
     """Have new links sent to the address on file, if the number or the address is somebody's.
 
-    Returns nothing, whether or not there is anybody: the page says the same to all (SECURITY 4). Callers limit the rate.
+    Returns nothing, whether or not there is anybody: the page says the same to all (SECURITY 4). Callers limit
+    how often.
     """
     typed = number_or_email.strip()[:254]
     number, address = (None, typed) if "@" in typed else (read_number(typed), "")
@@ -110,7 +111,8 @@ class MailSender:
                 return
             link = await scheduling.issue_link(conn, mail.appointment_id, now=now)
         language = details.patient_language
-        words = self._languages[language] if language in self._languages else self._languages.default
+        known = language in self._languages
+        words = self._languages[language] if known else self._languages.default
         message = write_letter(
             mail.kind,
             mail_id,

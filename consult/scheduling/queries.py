@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -58,6 +58,8 @@ FETCH_APPOINTMENT = APPOINTMENT + "where a.id = $1"
 
 LIST_APPOINTMENTS = APPOINTMENT + "where a.case_id = $1 order by lower(a.during), a.number"
 
+LIST_EXPERT_IDS = "select distinct expert_id from appointments where case_id = $1 and cancelled_at is null"
+
 # Whom a new link may go to: the next or latest appointment with this number, or with this patient's address.
 FIND_FOR_NEW_LINK = """
 select a.id
@@ -99,7 +101,7 @@ order by lower(a.during), a.number
 COUNT_BY_DAY = """
 select (lower(during) at time zone $3)::date as day, count(*) as appointments
 from appointments
-where cancelled_at is null and lower(during) >= $1 and lower(during) < $2
+where cancelled_at is null and lower(during) >= $1 and lower(during) < $2 and ($4::bigint is null or expert_id = $4)
 group by 1
 """
 
@@ -169,6 +171,10 @@ async def list_appointments(conn: asyncpg.Connection, case_id: CaseId) -> list[A
     return [_details(row) for row in await conn.fetch(LIST_APPOINTMENTS, case_id)]
 
 
+async def list_expert_ids(conn: asyncpg.Connection, case_id: CaseId) -> set[StaffId]:
+    return {StaffId(row["expert_id"]) for row in await conn.fetch(LIST_EXPERT_IDS, case_id)}
+
+
 async def find_for_new_link(
     conn: asyncpg.Connection, number: int | None, email: str, ended_after: datetime
 ) -> list[AppointmentId]:
@@ -193,8 +199,10 @@ async def list_day(conn: asyncpg.Connection, bounds: Slot, expert_id: StaffId | 
     ]
 
 
-async def count_by_day(conn: asyncpg.Connection, bounds: Slot, time_zone: str) -> dict[Any, int]:
-    rows = await conn.fetch(COUNT_BY_DAY, bounds.starts_at, bounds.ends_at, time_zone)
+async def count_by_day(
+    conn: asyncpg.Connection, bounds: Slot, time_zone: str, expert_id: StaffId | None
+) -> dict[date, int]:
+    rows = await conn.fetch(COUNT_BY_DAY, bounds.starts_at, bounds.ends_at, time_zone, expert_id)
     return {row["day"]: row["appointments"] for row in rows}
 
 

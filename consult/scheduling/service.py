@@ -53,6 +53,7 @@ __all__ = [
     "book",
     "cancel",
     "count_by_day",
+    "count_own_days",
     "end_visit",
     "fetch_appointment",
     "fetch_working_hours",
@@ -62,7 +63,9 @@ __all__ = [
     "issue_link",
     "list_appointments",
     "list_day",
+    "list_expert_ids",
     "list_free_slots",
+    "list_working_hours",
     "open_invitation",
     "revoke_links",
     "set_working_hours",
@@ -75,6 +78,13 @@ async def fetch_working_hours(conn: asyncpg.Connection, expert_id: StaffId) -> l
     """Return an expert's week, ordered by day and start."""
     hours = await queries.list_working_hours(conn, [expert_id])
     return hours[expert_id]
+
+
+async def list_working_hours(
+    conn: asyncpg.Connection, expert_ids: Sequence[StaffId]
+) -> dict[StaffId, list[WorkingBlock]]:
+    """Return the weeks of several experts."""
+    return await queries.list_working_hours(conn, expert_ids)
 
 
 async def set_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks: Sequence[WorkingBlock]) -> None:
@@ -194,6 +204,11 @@ async def list_appointments(conn: asyncpg.Connection, case_id: CaseId) -> list[A
     return await queries.list_appointments(conn, case_id)
 
 
+async def list_expert_ids(conn: asyncpg.Connection, case_id: CaseId) -> set[StaffId]:
+    """Return who has an appointment in a case, cancelled ones left out: the experts who may read it."""
+    return await queries.list_expert_ids(conn, case_id)
+
+
 async def list_day(
     conn: asyncpg.Connection, day: date, zone: ZoneInfo, *, expert_id: StaffId | None = None
 ) -> list[DayLine]:
@@ -204,7 +219,15 @@ async def list_day(
 async def count_by_day(conn: asyncpg.Connection, day_from: date, day_to: date, zone: ZoneInfo) -> dict[date, int]:
     """Return how many appointments begin on each day of a zone; days without any are left out."""
     bounds = Slot(day_bounds(day_from, zone).starts_at, day_bounds(day_to, zone).ends_at)
-    return await queries.count_by_day(conn, bounds, zone.key)
+    return await queries.count_by_day(conn, bounds, zone.key, None)
+
+
+async def count_own_days(
+    conn: asyncpg.Connection, expert_id: StaffId, day_from: date, day_to: date, zone: ZoneInfo
+) -> dict[date, int]:
+    """Return how many appointments of one expert begin on each day."""
+    bounds = Slot(day_bounds(day_from, zone).starts_at, day_bounds(day_to, zone).ends_at)
+    return await queries.count_by_day(conn, bounds, zone.key, expert_id)
 
 
 async def find_for_new_link(

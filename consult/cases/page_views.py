@@ -1,0 +1,187 @@
+"""The pages of cases: the list, a new case, one case with everything that belongs to it, and its questions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from aiohttp import web
+
+from consult.cases import service
+from consult.cases.model import (
+    MAX_DIAGNOSIS_CHARS,
+    MAX_EMAIL_CHARS,
+    MAX_NAME_CHARS,
+    MAX_QUESTION_CHARS,
+    MAX_TEXT_CHARS,
+    AskedBy,
+    NewPatient,
+    next_act,
+    way_of,
+)
+from consult.domain.access import Action, StaffRole, may, may_read_case
+from consult.domain.clock import utc_now
+from consult.domain.errors import InvalidInput, NotFound
+from consult.domain.ids import CaseId, QuestionId, StaffId
+from consult.keys import POOL, SETTINGS
+from consult.people import service as people
+from consult.people.model import Staff
+from consult.records import service as records
+from consult.scheduling import service as scheduling
+from consult.transcripts import service as transcripts
+from consult.web.forms import Form, read_form
+from consult.web.params import number_in_path, number_in_query, uuid_in_path
+from consult.web.render import render
+from consult.web.session import require_staff
+
+routes = web.RouteTableDef()
+
+
+async def require_case_reader(request: web.Request, conn: asyncpg.Connection, case_id: CaseId) -> Staff:
+    """Return who is signed in, if they may read the case. For everybody else it is not there: NotFound."""
+    staff = await require_staff(request)
+    if not may_read_case(staff.role, staff.id, await scheduling.list_expert_ids(conn, case_id)):
+        raise NotFound("case")
+    return staff
+
+
+@routes.get("/cases")
+async def show_cases(request: web.Request) -> web.Response:
+    """The list, newest first. With `?expert=&at=` it asks which case to book at that time."""
+    staff = await require_staff(request, StaffRole.SCHEDULER, StaffRole.EXPERT)
+    search = request.query.get("search", "")[:100].replace("\0", "")
+    own = None if may(staff.role, Action.READ_EVERY_CASE) else staff.id
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn:
+        lines = await service.list_cases(conn, now=now, search=search, expert_id=own)
+        booking = await _wanted_time(request, conn) if may(staff.role, Action.BOOK) else None
+    rows = [{"line": line, "act": next_act(line.facts).value} for line in lines]
+    values = {"rows": rows, "search": search, "zone": staff.time_zone, "booking": booking, "now": now}
+    return render(request, "staff/cases.html", values)
+
+
+async def _wanted_time(request: web.Request, conn: asyncpg.Connection) -> dict[str, Any] | None:
+    expert_id = number_in_query(request, "expert")
+    if expert_id is None or "at" not in request.query:
+        return None
+    try:
+        at = datetime.fromisoformat(request.query["at"])
+        expert = await people.fetch_staff(conn, StaffId(expert_id))
+        day = at.astimezone(ZoneInfo(expert.time_zone)).date()
+    except (ValueError, OverflowError, NotFound):
+        return None
+    if at.tzinfo is None:
+        return None
+    return {"expert": expert, "at": at, "query": {"expert": expert.id, "day": day.isoformat(), "at": at.isoformat()}}
+
+
+@routes.get("/cases/new")
+async def show_new_case(request: web.Request) -> web.Response:
+    await require_staff(request, StaffRole.SCHEDULER)
+    return render(request, "staff/case_new.html", {"values": {}, "errors": {}})
+
+
+@routes.post("/cases/new")
+async def open_case(request: web.Request) -> web.Response:
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    form = await read_form(request)
+    patient = NewPatient(
+        name=form.text("name", required=True, max_chars=MAX_NAME_CHARS),
+        email=form.text("email", max_chars=MAX_EMAIL_CHARS),
+        born_on=form.date("born_on", required=False),
+        language=form.choice("language", request.app[SETTINGS].languages),
+    )
+    texts = {
+        "diagnosis": form.text("diagnosis", required=True, max_chars=MAX_DIAGNOSIS_CHARS),
+        "plan": form.text("plan", max_chars=MAX_TEXT_CHARS),
+        "history": form.text("history", max_chars=MAX_TEXT_CHARS),
+        "referring_physician": form.text("referring_physician", max_chars=MAX_NAME_CHARS),
+        "first_question": form.text("question", max_chars=MAX_QUESTION_CHARS),
+    }
+    if not form.errors:
+        try:
+            async with request.app[POOL].acquire() as conn:
+                case_id = await service.open_case(conn, patient, **texts, opened_by=staff.id, now=utc_now())
+            return see(f"/cases/{case_id}")
+        except InvalidInput as wrong:
+            form.take(wrong)
+    return render(request, "staff/case_new.html", {"values": form.values, "errors": form.errors}, status=422)
+
+
+@routes.get("/cases/{id:[0-9]+}")
+async def show_case(request: web.Request) -> web.Response:
+    return await render_case(request, CaseId(number_in_path(request)))
+
+
+@routes.post("/cases/{id:[0-9]+}/questions")
+async def ask_question(request: web.Request) -> web.Response:
+    case_id = CaseId(number_in_path(request))
+    form = await read_form(request)
+    text = form.text("question", required=True, max_chars=MAX_QUESTION_CHARS)
+    async with request.app[POOL].acquire() as conn:
+        await require_case_reader(request, conn, case_id)
+        if not form.errors:
+            try:
+                await service.ask_question(conn, case_id, text, AskedBy.STAFF, utc_now())
+            except InvalidInput as wrong:
+                form.take(wrong)
+    if form.errors:
+        return await render_case(request, case_id, form=form, status=422)
+    return see(f"/cases/{case_id}#questions")
+
+
+@routes.post("/cases/{id:[0-9]+}/questions/{question}/remove")
+async def remove_question(request: web.Request) -> web.Response:
+    case_id, question_id = CaseId(number_in_path(request)), QuestionId(uuid_in_path(request, "question"))
+    async with request.app[POOL].acquire() as conn:
+        await require_case_reader(request, conn, case_id)
+        await service.remove_question(conn, case_id, question_id, AskedBy.STAFF)
+    return see(f"/cases/{case_id}#questions")
+
+
+async def render_case(
+    request: web.Request, case_id: CaseId, *, form: Form | None = None, status: int = 200
+) -> web.Response:
+    """The case page. form: a question or file that was sent back, with what was typed."""
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn:
+        staff = await require_case_reader(request, conn, case_id)
+        case = await service.fetch_case(conn, case_id)
+        facts = await service.fetch_facts(conn, case_id, now)
+        appointments = await scheduling.list_appointments(conn, case_id)
+        found = await records.list_records(conn, case_id)
+        titles = {str(record.id): record.title for record in found}
+        values = {
+            "case": case,
+            "facts": facts,
+            "questions": await service.list_questions(conn, case_id),
+            "records": found,
+            "consultations": await transcripts.list_for_page(conn, case_id, titles),
+        }
+    experts = {one.appointment.expert_id: one for one in appointments if not one.appointment.is_cancelled}
+    live = [one for one in appointments if not one.appointment.is_cancelled]
+    return render(
+        request,
+        "staff/case.html",
+        {
+            **values,
+            "age": case.patient.age_on(now.astimezone(ZoneInfo(staff.time_zone)).date()),
+            "steps": way_of(facts),
+            "act": next_act(facts).value,
+            "appointments": live,
+            "cancelled": [one for one in appointments if one.appointment.is_cancelled],
+            "experts": list(experts.values()),
+            "zone": staff.time_zone,
+            "now": now,
+            "may_book": may(staff.role, Action.BOOK),
+            "values": form.values if form else {},
+            "errors": form.errors if form else {},
+        },
+        status=status,
+    )
+
+
+def see(place: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": place})

@@ -1,0 +1,272 @@
+"""Booking a time for a case, and the page of an appointment: its link, cancelling it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from aiohttp import web
+from babel.dates import format_date
+
+from consult.cases import service as cases
+from consult.domain.access import StaffRole
+from consult.domain.clock import utc_now
+from consult.domain.errors import ConsultError, InvalidInput, SlotInPast, SlotOutsideHours, SlotTaken
+from consult.domain.ids import AppointmentId, CaseId
+from consult.domain.words import N_
+from consult.keys import BUS, POOL, SETTINGS
+from consult.notices import service as notices
+from consult.people import service as people
+from consult.people.model import Staff
+from consult.scheduling import service
+from consult.scheduling.flash import drop_link, keep_link, take_link
+from consult.scheduling.model import DEFAULT_LENGTH, Slot, instant_of, opens_until
+from consult.web.forms import Form, read_form
+from consult.web.params import number_in_path, uuid_in_path
+from consult.web.render import reader_words, render
+from consult.web.session import require_staff
+from signaling.events import CloseRoom, RemovePerson
+
+routes = web.RouteTableDef()
+
+LENGTHS_MIN = (30, 45, 60, 90)
+DAYS_SHOWN = 7
+DAYS_LOOKED_AHEAD = 60
+
+CHOOSE_TIME = N_("Choose one of the free times.")
+SKIPPED_TIME = N_("The clock skips this time on that day. Choose another one.")
+CHOOSE_EXPERT = N_("Choose an expert.")
+
+
+@routes.get("/cases/{id:[0-9]+}/book")
+async def show_booking(request: web.Request) -> web.Response:
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    return await _render_booking(request, staff, CaseId(number_in_path(request)))
+
+
+@routes.post("/cases/{id:[0-9]+}/book")
+async def book(request: web.Request) -> web.Response:
+    """Book, queue the invitation and show the appointment with its link. What was chosen stays if it cannot be."""
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    case_id = CaseId(number_in_path(request))
+    form = await read_form(request)
+    expert_id = form.whole_number("expert", least=1)
+    minutes = form.whole_number("length", least=10, most=180)
+    outside_hours = form.checked("outside_hours")
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn:
+        expert = await _expert(conn, expert_id)
+        if expert is None:
+            form.wrong("expert", CHOOSE_EXPERT)
+        starts_at = None if expert is None else _wanted_start(form, expert, outside_hours)
+        if not form.errors and expert is not None and starts_at is not None and minutes is not None:
+            try:
+                async with conn.transaction():
+                    appointment, link = await service.book(
+                        conn,
+                        case_id,
+                        expert.id,
+                        starts_at,
+                        timedelta(minutes=minutes),
+                        booked_by=staff.id,
+                        now=now,
+                        outside_hours=outside_hours,
+                    )
+                    await notices.queue_invitation(conn, appointment.id, now)
+            except InvalidInput as wrong:
+                form.take(wrong)
+            except (SlotTaken, SlotInPast, SlotOutsideHours) as refused:
+                form.wrong("slot" if not outside_hours else "time", refused.message)
+                return await _render_booking(request, staff, case_id, form=form, refused=refused)
+            else:
+                response = web.Response(status=303, headers={"Location": f"/appointments/{appointment.id}"})
+                keep_link(request, response, link)
+                return response
+    return await _render_booking(request, staff, case_id, form=form, status=422)
+
+
+def _wanted_start(form: Form, expert: Staff, outside_hours: bool) -> datetime | None:
+    """Return the instant that was chosen from the list, or typed in the expert's local time."""
+    if outside_hours:
+        day, at = form.date("date"), form.clock_time("time")
+        if day is None or at is None:
+            return None
+        instant = instant_of(datetime.combine(day, at), ZoneInfo(expert.time_zone))
+        if instant is None:
+            form.wrong("time", SKIPPED_TIME)
+        return instant
+    try:
+        starts_at = datetime.fromisoformat(form.text("slot", max_chars=40))
+        return starts_at if starts_at.tzinfo is not None else None
+    except ValueError:
+        return None
+    finally:
+        if not form.values.get("slot"):
+            form.wrong("slot", CHOOSE_TIME)
+
+
+async def _expert(conn: asyncpg.Connection, expert_id: int | None) -> Staff | None:
+    return next((one for one in await people.list_experts(conn) if one.id == expert_id), None)
+
+
+async def _render_booking(
+    request: web.Request,
+    staff: Staff,
+    case_id: CaseId,
+    *,
+    form: Form | None = None,
+    refused: ConsultError | None = None,
+    status: int = 422,
+) -> web.Response:
+    now = utc_now()
+    chosen = form.values if form else request.query
+    async with request.app[POOL].acquire() as conn:
+        case = await cases.fetch_case(conn, case_id)
+        experts = await people.list_experts(conn)
+        expert = _chosen_expert(experts, chosen.get("expert", ""))
+        minutes = _chosen_length(chosen.get("length", ""))
+        values: dict[str, Any] = {"days": [], "free": [], "first_free": None, "day": None}
+        if expert is not None:
+            values = await _free_days(request, conn, expert, minutes, now, chosen.get("day", ""))
+    return render(
+        request,
+        "staff/book.html",
+        {
+            **values,
+            "case": case,
+            "experts": experts,
+            "expert": expert,
+            "minutes": minutes,
+            "lengths": LENGTHS_MIN,
+            "patient_zone": case.patient.time_zone,
+            "chosen_at": chosen.get("at") or chosen.get("slot") or "",
+            "nearest": refused.values.get("nearest", []) if refused else [],
+            "values": form.values if form else {},
+            "errors": form.errors if form else {},
+            "staff_zone": staff.time_zone,
+        },
+        status=(refused.status if refused else status) if form else 200,
+    )
+
+
+def _chosen_expert(experts: list[Staff], wanted: str) -> Staff | None:
+    for one in experts:
+        if str(one.id) == wanted:
+            return one
+    return experts[0] if experts else None
+
+
+def _chosen_length(wanted: str) -> int:
+    minutes = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 4 else 0
+    return minutes if minutes in LENGTHS_MIN else int(DEFAULT_LENGTH.total_seconds() // 60)
+
+
+async def _free_days(
+    request: web.Request, conn: asyncpg.Connection, expert: Staff, minutes: int, now: datetime, wanted_day: str
+) -> dict[str, Any]:
+    """The expert's week around the chosen day, in the expert's zone, and the free times of that day."""
+    zone, language = ZoneInfo(expert.time_zone), reader_words(request).language
+    today = now.astimezone(zone).date()
+    length = timedelta(minutes=minutes)
+    ahead = await service.free_slots(conn, expert.id, today, today + timedelta(days=DAYS_LOOKED_AHEAD), length, now=now)
+    by_day: dict[date, list[Slot]] = {}
+    for slot in ahead:
+        by_day.setdefault(slot.starts_at.astimezone(zone).date(), []).append(slot)
+    first_free = min(by_day, default=None)
+    try:
+        day = date.fromisoformat(wanted_day)
+    except ValueError:
+        day = first_free or today
+    day = min(max(day, today), today + timedelta(days=DAYS_LOOKED_AHEAD - 1))
+    begin = max(today, day - timedelta(days=(day - today).days % DAYS_SHOWN))
+    days = [begin + timedelta(days=number) for number in range(DAYS_SHOWN)]
+    return {
+        "day": day,
+        "days": [
+            {"day": one, "label": format_date(one, "EEE d", language), "count": len(by_day.get(one, []))}
+            for one in days
+        ],
+        "earlier": begin - timedelta(days=DAYS_SHOWN) if begin > today else None,
+        "later": begin + timedelta(days=DAYS_SHOWN),
+        "free": by_day.get(day, []),
+        "first_free": first_free,
+    }
+
+
+@routes.get("/appointments/{id}")
+async def show_appointment(request: web.Request) -> web.Response:
+    """The appointment. A link that was just made is shown once."""
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    link = take_link(request, appointment_id)
+    async with request.app[POOL].acquire() as conn:
+        details = await service.fetch_appointment(conn, appointment_id)
+        mails = await notices.list_mails_of_appointment(conn, appointment_id)
+    response = render(
+        request,
+        "staff/appointment.html",
+        {
+            "details": details,
+            "appointment": details.appointment,
+            "link": link,
+            "link_url": link.url(request.app[SETTINGS].public_url) if link else "",
+            "join_url": f"{request.app[SETTINGS].public_url}/join",
+            "mails": mails,
+            "zone": staff.time_zone,
+            "now": utc_now(),
+            "links_open": not details.appointment.is_cancelled and utc_now() < opens_until(details.appointment.ends_at),
+        },
+    )
+    if link is not None:
+        drop_link(request, response, appointment_id)
+    return response
+
+
+@routes.post("/appointments/{id}/link")
+async def make_link(request: web.Request) -> web.Response:
+    """Make a further link; the earlier ones stay good until they are withdrawn."""
+    await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    form = await read_form(request)
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        lost = await service.revoke_links(conn, appointment_id, now=now) if form.checked("withdraw") else []
+        link = await service.issue_link(conn, appointment_id, now=now)
+        if form.checked("send"):
+            await notices.queue_new_link(conn, appointment_id, now)
+    for person in lost:
+        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
+    response = web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
+    keep_link(request, response, link)
+    return response
+
+
+@routes.get("/appointments/{id}/cancel")
+async def confirm_cancelling(request: web.Request) -> web.Response:
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    async with request.app[POOL].acquire() as conn:
+        details = await service.fetch_appointment(conn, appointment_id)
+    if details.appointment.is_cancelled:
+        return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
+    values = {"details": details, "appointment": details.appointment, "zone": staff.time_zone}
+    return render(request, "staff/appointment_cancel.html", values)
+
+
+@routes.post("/appointments/{id}/cancel")
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel: links end at once, who is in the room is sent out, the patient gets a mail."""
+    await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        before = await service.fetch_appointment(conn, appointment_id)
+        lost = await service.cancel(conn, appointment_id, now)
+        if not before.appointment.is_cancelled and now < before.appointment.ends_at:
+            await notices.queue_cancellation(conn, appointment_id, now)
+    for person in lost:
+        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
+    await request.app[BUS].order(CloseRoom(str(appointment_id), "closed"))
+    return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})

@@ -1,0 +1,60 @@
+"""Carries a new link over one redirect, from the answer to the form to the page that shows it once.
+
+The link lies in a cookie of two minutes, signed, for that one page alone, and is dropped when it was shown: it is never
+in an address, a log or the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+
+from aiohttp import web
+
+from consult.domain.ids import AppointmentId, InvitationId
+from consult.keys import SETTINGS
+from consult.scheduling.links import read_code, read_secret
+from consult.scheduling.model import IssuedLink
+
+COOKIE = "consult_link"
+LIVES_S = 120
+
+
+def keep_link(request: web.Request, response: web.Response, link: IssuedLink) -> None:
+    """Put a link into the browser's pocket for the next page."""
+    body = f"{link.invitation_id.hex}.{link.number}.{link.secret}.{link.code}"
+    response.set_cookie(
+        COOKIE,
+        f"{body}.{_mac(request, link.appointment_id, body)}",
+        path=_path(link.appointment_id),
+        max_age=LIVES_S,
+        httponly=True,
+        secure=request.app[SETTINGS].secure,
+        samesite="Strict",
+    )
+
+
+def take_link(request: web.Request, appointment_id: AppointmentId) -> IssuedLink | None:
+    """Return the link that the browser brought for this appointment, None if it brought none of ours."""
+    body, _dot, mac = request.cookies.get(COOKIE, "").rpartition(".")
+    if not body or not hmac.compare_digest(mac.encode(), _mac(request, appointment_id, body).encode()):
+        return None
+    invitation, number, secret, code = body.split(".")
+    if read_secret(secret) is None or read_code(code) is None:
+        return None
+    return IssuedLink(InvitationId(uuid.UUID(hex=invitation)), appointment_id, int(number), secret, code)
+
+
+def drop_link(request: web.Request, response: web.Response, appointment_id: AppointmentId) -> None:
+    secure = request.app[SETTINGS].secure
+    response.del_cookie(COOKIE, path=_path(appointment_id), secure=secure, httponly=True, samesite="Strict")
+
+
+def _path(appointment_id: AppointmentId) -> str:
+    return f"/appointments/{appointment_id}"
+
+
+def _mac(request: web.Request, appointment_id: AppointmentId, body: str) -> str:
+    key = request.app[SETTINGS].key_for("link-once")
+    return hmac.new(key, f"{appointment_id}:{body}".encode(), hashlib.sha256).hexdigest()
