@@ -52,12 +52,13 @@ async def arrange_call(server: Server) -> Arranged:
             password="a long password for tests", now=now,
         )  # fmt: skip
         expert = await people.create_staff(
-            conn, email="helen@clinic.example", name="Dr Helen Okafor", role=StaffRole.EXPERT, time_zone="Europe/Lisbon",
-            password="a long password for tests", specialty="Thoracic oncology", now=now,
+            conn, email="helen@clinic.example", name="Dr Helen Okafor", role=StaffRole.EXPERT,
+            time_zone="Europe/Lisbon", password="a long password for tests", specialty="Thoracic oncology", now=now,
         )  # fmt: skip
         case_id = await cases.open_case(
             conn, NewPatient(name="Ana Ruiz", email="ana@example.org", born_on=None, language="en"),
-            diagnosis="Nodule in the right lung", first_question="Is surgery possible for me?", opened_by=scheduler, now=now,
+            diagnosis="Nodule in the right lung", first_question="Is surgery possible for me?",
+            opened_by=scheduler, now=now,
         )  # fmt: skip
         for question in ("Is the spot growing?", "Can I travel in June?"):
             await cases.ask_question(conn, case_id, question, AskedBy.PATIENT, now)
