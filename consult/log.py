@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +38,14 @@ def facts_of(error: BaseException) -> dict[str, Any]:
     return facts
 
 
+def _say_where(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """`log.exception` gives an exception; the line gets its facts instead of its text."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    return {**facts_of(error), **event} if isinstance(error, BaseException) else event
+
+
 class _PlainLines(logging.Handler):
     """Records of libraries, passed to our log without the texts of exceptions."""
 
@@ -61,6 +70,7 @@ def set_up_log(log_format: str = "json", stream: IO[str] | None = None) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _say_where,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
