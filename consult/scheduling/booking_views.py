@@ -23,7 +23,7 @@ from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import drop_link, keep_link, take_link
 from consult.scheduling.model import DEFAULT_LENGTH, Slot, instant_of, opens_until
-from consult.web.forms import Form, read_form
+from consult.web.forms import NOT_A_DATE, Form, read_form
 from consult.web.params import number_in_path, uuid_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
@@ -38,6 +38,7 @@ DAYS_LOOKED_AHEAD = 60
 CHOOSE_TIME = N_("Choose one of the free times.")
 SKIPPED_TIME = N_("The clock skips this time on that day. Choose another one.")
 CHOOSE_EXPERT = N_("Choose an expert.")
+YEARS = range(2000, 2200)  # what lies outside is a slip, and near the ends of the calendar zones cannot be computed
 
 
 @routes.get("/cases/{id:[0-9]+}/book")
@@ -89,22 +90,29 @@ async def book(request: web.Request) -> web.Response:
 
 def _wanted_start(form: Form, expert: Staff, outside_hours: bool) -> datetime | None:
     """Return the instant that was chosen from the list, or typed in the expert's local time."""
-    if outside_hours:
-        day, at = form.date("date"), form.clock_time("time")
-        if day is None or at is None:
-            return None
-        instant = instant_of(datetime.combine(day, at), ZoneInfo(expert.time_zone))
-        if instant is None:
-            form.wrong("time", SKIPPED_TIME)
-        return instant
+    if not outside_hours:
+        starts_at = _instant_from(form.text("slot", max_chars=40))
+        if starts_at is None:
+            form.wrong("slot", CHOOSE_TIME)
+        return starts_at
+    day, at = form.date("date"), form.clock_time("time")
+    if day is None or at is None:
+        return None
+    if day.year not in YEARS:
+        form.wrong("date", NOT_A_DATE)
+        return None
+    instant = instant_of(datetime.combine(day, at), ZoneInfo(expert.time_zone))
+    if instant is None:
+        form.wrong("time", SKIPPED_TIME)
+    return instant
+
+
+def _instant_from(text: str) -> datetime | None:
     try:
-        starts_at = datetime.fromisoformat(form.text("slot", max_chars=40))
-        return starts_at if starts_at.tzinfo is not None else None
+        instant = datetime.fromisoformat(text)
     except ValueError:
         return None
-    finally:
-        if not form.values.get("slot"):
-            form.wrong("slot", CHOOSE_TIME)
+    return instant if instant.tzinfo is not None and instant.year in YEARS else None
 
 
 async def _expert(conn: asyncpg.Connection, expert_id: int | None) -> Staff | None:
