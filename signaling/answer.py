@@ -40,7 +40,8 @@ def write_answer(
     """Return the answer. receives: mids that we take from the browser. sends: what we send, by mid."""
     mids = " ".join(section.mid for section in offer.sections)
     lines = [
-        "v=0", f"o=- {session_id} 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {mids}", "a=msid-semantic: WMS *",
+        "v=0", f"o=- {session_id} 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {mids}",
+        "a=msid-semantic: WMS *",
     ]  # fmt: skip
     for section in offer.sections:
         lines += _section(section, local, section.mid in receives, sends.get(section.mid))

@@ -1,7 +1,7 @@
 """From packets to frames, for the recorder: order restored, pictures put together, loss cut out.
 
-Each track gives frames with their place on the room's clock. A picture with a missing packet is dropped, and with it all
-pictures up to the next keyframe, since they build upon it.
+Each track gives frames with their place on the room's clock. A picture with a missing packet is dropped, and with it
+all pictures up to the next keyframe, since they build upon it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is refused before it reaches aiortc: offers that are too large or ask for what we do not do, stray datagrams.
 
-An offer is read here, by us, line by line, with limits; nothing else of the browser's text is ever parsed. Candidates in it
+An offer is read here, by us, line by line, with limits; nothing else of the browser's text is ever parsed. Candidates
 are not read at all: the server follows none, it learns a browser's address from its authenticated STUN checks. So no
 candidate can make it look up a name or send packets to an address of somebody's choice.
 """
@@ -34,7 +34,7 @@ _CODECS = {"audio": "opus/48000/2", "video": "vp8/90000"}
 class Section:
     """One media section that is wanted. sends: the browser sends on it; otherwise it receives.
 
-    payload_type: of Opus or VP8. retransmission_type: of its RTX, if offered. feedback: the kinds of RTCP feedback offered.
+    payload_type: of Opus or VP8. retransmission_type: of its RTX, if offered. feedback: the kinds of RTCP feedback.
     ssrcs, retransmission_ssrcs: announced by the browser for what it sends.
     """
 
@@ -77,8 +77,8 @@ class _Lines:
 def read_offer(sdp: str) -> Offer:
     """Return what a browser offers.
 
-    Raises OfferTooLarge (size, sections, candidates) or OfferRefused (data channels, no BUNDLE or rtcp-mux, no Opus or VP8,
-    no ICE or DTLS data, or not readable).
+    Raises OfferTooLarge (size, sections, candidates) or OfferRefused (data channels, no BUNDLE or rtcp-mux, no Opus or
+    VP8, no ICE or DTLS data, or not readable).
     """
     if len(sdp) > MAX_SDP_CHARS:
         raise OfferTooLarge(f"{len(sdp)} characters")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from signaling.publication import Publication
 from signaling.rtc_compat import Link
 from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, read_header, unwrap_retransmission
 from signaling.subscription import Subscription
+
+logger = logging.getLogger(__name__)
 
 CONNECT_LIMIT_S: Final = 30
 CLOSE_LIMIT_S: Final = 5
@@ -159,17 +162,23 @@ class Peer:
         return self._limit_bps // max(1, pictures)
 
     async def _live(self) -> None:
-        connected = False
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(CONNECT_LIMIT_S):
-                connected = await self._link.connect(
-                    self._offer.ice_username, self._offer.ice_password, self._offer.fingerprints
-                )
-        if connected:
+        if await self._connect():
             self._heard_ms = self._now_ms()
             self._on_connected()
             await self._link.wait_lost()
         self._on_lost()
+
+    async def _connect(self) -> bool:
+        offer = self._offer
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                return await self._link.connect(offer.ice_username, offer.ice_password, offer.fingerprints)
+        except (TimeoutError, ConnectionError):
+            return False
+        except Exception:
+            # Whatever a browser's packets make aiortc stumble over, it is this peer's end and nobody else's.
+            logger.exception("connecting failed", extra={"peer": self._name})
+            return False
 
     def _notice_silence(self, now_ms: float) -> None:
         if self._link.heard != self._heard:

@@ -21,7 +21,7 @@ from signaling.publication import Publication
 from signaling.rtp import Packet
 from signaling.spool import Description, remove_segment, segment_path, write_description
 from signaling.vp8 import picture_size
-from signaling.webm import AUDIO_TRACK, VIDEO_TRACK, WebmWriter
+from signaling.webm import AUDIO_TRACK, VIDEO_TRACK, Facts, WebmWriter, repair
 
 BATCH_INTERVAL_MS: Final = 200
 MAX_BATCHES: Final = 200  # waiting for the disk; with one member that is 40 s
@@ -67,6 +67,8 @@ class Recorder:
 
     def begin(self, member: MediaMember, publications: Mapping[Kind, Publication], now_ms: float) -> Segment:
         """Record a member from now on."""
+        if not self._segments:
+            self._failed = False  # a new attempt, whose failure is news
         segment = Segment(str(uuid.uuid4()), member, publications)
         self._segments.append(segment)
         if self._thread is None:
@@ -155,7 +157,7 @@ class Recorder:
             self._tell(SpoolFailed(reason))
 
 
-# In the thread -----------------------------------------------------------------------------------------------------------
+# In the thread ----------------------------------------------------------------------------------------------------
 
 
 class _Batch:
@@ -187,14 +189,24 @@ def _write_batches(
             file = files[segment.segment_id] = _SegmentFile(segment, spool, describe)
         try:
             file.write(batch.heard)
-            if batch.last:
-                del files[segment.segment_id]
-                finished = file.finish()
-                if finished is not None:
-                    tell(finished)
         except OSError as error:
-            tell(SpoolFailed(f"errno {error.errno}"))
             file.abandon()
+            tell(SpoolFailed(f"errno {error.errno}"))
+        if batch.last:
+            _finish(files.pop(segment.segment_id), tell)
+    for file in files.values():  # whose last batch did not fit into the queue
+        _finish(file, tell)
+
+
+def _finish(file: _SegmentFile, tell: Callable[[MediaEvent], None]) -> None:
+    try:
+        finished = file.finish()
+    except OSError as error:
+        file.abandon()
+        tell(SpoolFailed(f"errno {error.errno}"))
+    else:
+        if finished is not None:
+            tell(finished)
 
 
 class _SegmentFile:
@@ -233,16 +245,19 @@ class _SegmentFile:
         if not self._abandoned:
             self._settle(VIDEO_TRACK, self._video.flush())
             self._write_until(float("inf"))
-        if self._writer is None or self._description is None:
+        if self._description is None:
             return None
-        facts = self._writer.finish()
-        if not facts.has_audio and not facts.has_video:
+        if self._writer is not None:
+            facts: Facts | None = self._writer.finish()
+        else:
+            facts = repair(segment_path(self._spool, self._description))
+        if facts is None or not (facts.has_audio or facts.has_video):
             remove_segment(self._spool, self._description)
             return None
         return write_description(self._spool, self._description, facts)
 
     def abandon(self) -> None:
-        """The disk failed: nothing more is written, what is there stays for later."""
+        """The disk failed: nothing more is written, what is there stays readable."""
         self._abandoned = True
         if self._writer is not None:
             self._writer.close()

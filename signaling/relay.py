@@ -1,7 +1,7 @@
 """RoomMedia: sound and picture of one room. Packets are forwarded as they are, never transcoded.
 
-Owns the members' connections, who is seen in which slot of whom, and when the recorder listens. The recorder is a member
-like any other, except that it writes what it hears (recorder.py).
+Owns the members' connections, who is seen in which slot of whom, and when the recorder listens. The recorder is a
+member like any other, except that it writes what it hears (recorder.py).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from signaling.errors import MediaError
 from signaling.guard import Kind
 from signaling.ice import IceSettings
 from signaling.media import MediaEvent, MediaMember, PeerConnected, PeerLost, SlotsChanged
@@ -39,7 +40,7 @@ class _Seated:
 class RoomMedia:
     """The Media (media.py) of a room in this process.
 
-    clock: ms on the room's clock. spool: folder for recordings. tell: gets events, on the event loop, never re-entrantly.
+    clock: ms on the room's clock. spool: folder for recordings. tell: gets events, on the event loop.
     started_at: the consultation's start, ISO 8601, for the recordings' descriptions.
     """
 
@@ -82,6 +83,9 @@ class RoomMedia:
         except BaseException:
             await peer.close()
             raise
+        if self._closed:
+            await peer.close()
+            raise MediaError("the room is closed")
         before = self._seated.get(member.member_id)
         seated = _Seated(member, peer, attempt)
         self._seated[member.member_id] = seated
@@ -145,8 +149,12 @@ class RoomMedia:
             for seated in list(self._seated.values()):
                 seated.peer.tick(now_ms)
                 if ticks % TICKS_PER_REPORT == 0:
-                    seated.peer.report(now_ms, int((now_ms + self._ntp_offset_ms) / 1000 * (1 << 32)))
+                    seated.peer.report(now_ms, self._ntp(now_ms))
             self._recorder.tick(now_ms)
+
+    def _ntp(self, now_ms: float) -> int:
+        """The same instant in seconds since 1900, 32.32 fixed point."""
+        return int((now_ms + self._ntp_offset_ms) / 1000 * (1 << 32))
 
     # Slots
 

@@ -1,6 +1,6 @@
 """The only file that touches private parts of aiortc and aioice.
 
-aiortc brings ICE (through aioice) and DTLS; its SDP, RTP senders and receivers, jitter buffers, codecs and SCTP are not used.
+aiortc brings ICE (through aioice) and DTLS; its SDP, RTP senders and receivers, codecs and SCTP are not used.
 Datagrams are sorted where they arrive: STUN goes to aioice, DTLS to aiortc's handshake, RTP and RTCP straight to us,
 decrypted, in the same call, without a queue or a task switch.
 

@@ -18,7 +18,9 @@ from signaling.webm import Facts, repair
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a segment's file does not say itself. offset_ms: room clock at the file's time zero. started_at: ISO 8601."""
+    """What a segment's file does not say itself. offset_ms: room clock at the file's time zero.
+
+    started_at: the consultation's, ISO 8601."""
 
     room_id: str
     segment_id: str
@@ -55,8 +57,8 @@ def remove_segment(spool: Path, description: Description) -> None:
 def recover_spool(spool: Path, alive: Container[str] = ()) -> list[SegmentFinished]:
     """Finish the segments that a crash left open, and return all that wait in the spool to be filed.
 
-    alive: ids of rooms to leave alone; files that a running recorder holds are left alone anyway. A file without a single
-    frame is deleted, with its description.
+    alive: ids of rooms to leave alone; files that a running recorder holds are left alone anyway. A file without a
+    single frame is deleted, with its description.
     """
     found = []
     for path in sorted(spool.glob("*/*.webm")):

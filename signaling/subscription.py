@@ -1,7 +1,7 @@
 """Subscription: one track that we send to a member, in one slot of their connection.
 
-A slot keeps its SSRC for the life of the connection while sources come and go in it. Sequence numbers and timestamps are
-rewritten so that they run on, and a new picture begins with a keyframe: the browser's decoder never notices the change.
+A slot keeps its SSRC for the life of the connection while sources come and go in it. Sequence numbers and timestamps
+are rewritten so that they run on, and a new picture begins with a keyframe: the browser's decoder never notices.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Subscription:
         self._first_sequence = 0  # of the present source
         self._sequence_offset = 0
         self._timestamp_offset = 0
-        # In the lower half, so that the first wrap-around, which confuses SRTP if packets are lost just then, is far away.
+        # In the lower half: the first wrap-around, which confuses SRTP if packets are lost just then, is far away.
         self._sent_sequence = 1 + secrets.randbelow(1 << 14)
         self._sent_timestamp = secrets.randbelow(1 << 31)
         self._sent_ms = 0.0
@@ -130,7 +130,7 @@ class Subscription:
     def report(self, now_ms: float, ntp: int) -> None:
         """Send a sender report: now_ms (room clock) and ntp are the same instant.
 
-        The timestamp comes from the source's clock, which its own sender reports set: so sound and picture stay together.
+        The timestamp comes from the source's clock, which its own sender reports set: sound and picture stay together.
         """
         source = self.publication
         if source is None or self._waiting:

@@ -1,7 +1,7 @@
 """A WebM file with one VP8 and one Opus track, written so that a crash loses nothing that was flushed.
 
-Live layout: clusters of unknown size, each frame readable once written. finish() then fills in what was left open (duration,
-sizes, cues), so that a finished file seeks. repair() does the same for a file whose writer died.
+Live layout: clusters of unknown size, each frame readable once written. finish() then fills in what was left open
+(duration, sizes, cues), so that a finished file seeks. repair() does the same for a file whose writer died.
 Format: RFC 8794 (EBML), RFC 9559 (Matroska). Times are ms from the file's beginning.
 """
 

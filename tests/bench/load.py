@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aioice.ice
 import aiohttp
+import aioice.ice
 import aiortc.rtcrtpreceiver
 import av
 import numpy as np
@@ -91,7 +91,7 @@ class FrameTrack(MediaStreamTrack):
         self.sent = 0
         self._started_s: float | None = None
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> av.Packet[Any]:
         if self.readyState != "live":
             raise MediaStreamError
         self._started_s = self._started_s or time.monotonic()
@@ -125,7 +125,8 @@ class Load:
         self._tracks: list[FrameTrack] = []
         self._peers: list[RTCPeerConnection] = []
         self.received: list[tuple[str, int]] = []  # kind and checksum
-        aiortc.rtcrtpreceiver.get_decoder = lambda codec: _Checked(codec, self._note)  # type: ignore[assignment]
+        receivers: Any = aiortc.rtcrtpreceiver
+        receivers.get_decoder = lambda codec: _Checked(codec, self._note)
         aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
     def _note(self, kind: str, checksum: int) -> None:
@@ -156,7 +157,7 @@ class Load:
                 await asyncio.sleep(0.05)
 
     async def run(self, seconds: float) -> tuple[int, int]:
-        """Send for a while; return how many frames were sent in that time, and how many of them did not arrive intact."""
+        """Send for a while; return how many frames were sent meanwhile, and how many of them did not arrive intact."""
         before = [track.sent for track in self._tracks]
         self.received.clear()
         await asyncio.sleep(seconds)

@@ -1,6 +1,6 @@
 """Two consultations, forwarded and recorded, by Consult and by MediaRelay + MediaRecorder: CPU seconds of both servers.
 
-`python -m tests.bench.media_smoke`; writes build/bench/media-smoke.json. Figures are ratios within one run: machines differ.
+`python -m tests.bench.media_smoke`; writes build/bench/media-smoke.json. Only ratios within one run mean anything.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ BUILD = Path("build/bench")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """cpu_s: per consultation-minute. frames: sent while measured; lost: of them, not received bit by bit (a server that
-    encodes anew loses them all). recorded_frames: pictures in the recordings that decode."""
+    """cpu_s: per consultation-minute. frames: sent while measured; lost: of them, not received bit by bit (a server
+    that encodes anew loses them all). recorded_frames: pictures in the recordings that decode."""
 
     server: str
     cpu_s: float
@@ -92,11 +92,11 @@ async def main() -> None:
     results = {"consultations": CONSULTATIONS, "seconds": SECONDS, "servers": [asdict(ours), asdict(naive)]}
     (BUILD / "media-smoke.json").write_text(json.dumps(results, indent=2) + "\n")
     for result in (ours, naive):
-        print(  # noqa: T201
+        print(
             f"{result.server:8} {result.cpu_s:8.2f} CPU s per consultation-minute, {result.recorded_frames} pictures"
             f" recorded, {result.rss_mb:.0f} MB"
         )
-    print(f"media-smoke ratio_naive={ours.cpu_s / naive.cpu_s:.4f} lost={ours.lost}")  # noqa: T201
+    print(f"media-smoke ratio_naive={ours.cpu_s / naive.cpu_s:.4f} lost={ours.lost}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class NaiveServer:
         peer, relay = RTCPeerConnection(RTCConfiguration(iceServers=[])), MediaRelay()
         recorder = MediaRecorder(str(self._folder / f"{room_id}-{name}.mp4"))
         tracks: dict[str, Any] = {}
-        me = {"peer": peer, "relay": relay, "tracks": tracks, "recorder": recorder}
+        me: dict[str, Any] = {"peer": peer, "relay": relay, "tracks": tracks, "recorder": recorder}
 
         @peer.on("track")
         def take(track: Any) -> None:

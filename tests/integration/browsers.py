@@ -42,16 +42,16 @@ class Picture(MediaStreamTrack):
         super().__init__()
         self._luma = luma
         self._flashes = flashes
-        self._started_s: float | None = None
+        self.started_s: float | None = None
         self._count = 0
 
     async def recv(self) -> VideoFrame:
         if self.readyState != "live":
             raise MediaStreamError
-        self._started_s = self._started_s or time.monotonic()
+        self.started_s = self.started_s or time.monotonic()
         at_s = self._count / FRAMES_PER_S
         self._count += 1
-        await asyncio.sleep(max(0.0, self._started_s + at_s - time.monotonic()))
+        await asyncio.sleep(max(0.0, self.started_s + at_s - time.monotonic()))
         luma = 235 if self._flashes and at_s % 1 < 0.1 else self._luma
         planes = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
         planes[:HEIGHT] = luma
@@ -69,15 +69,15 @@ class Tone(MediaStreamTrack):
     def __init__(self, *, beeps: bool = False) -> None:
         super().__init__()
         self._beeps = beeps
-        self._started_s: float | None = None
+        self.started_s: float | None = None
         self._count = 0
 
     async def recv(self) -> AudioFrame:
         if self.readyState != "live":
             raise MediaStreamError
-        self._started_s = self._started_s or time.monotonic()
+        self.started_s = self.started_s or time.monotonic()
         at_s = self._count * 0.02
-        await asyncio.sleep(max(0.0, self._started_s + at_s - time.monotonic()))
+        await asyncio.sleep(max(0.0, self.started_s + at_s - time.monotonic()))
         times = (np.arange(960) + self._count * 960) / 48_000
         self._count += 1
         level = (20_000 if at_s % 1 < 0.0999 else 0) if self._beeps else 3_000

@@ -11,6 +11,7 @@ import pytest
 
 from signaling.errors import OfferRefused, OfferTooLarge
 from signaling.guard import MAX_SECTIONS
+from signaling.media import MediaMember
 from signaling.messages import MAX_SDP_CHARS
 from tests.integration.browsers import Browser, Room, loopback, open_room
 
@@ -68,8 +69,8 @@ async def test_stray_dtls_before_the_handshake_fails_no_call(tmp_path: Path) -> 
     async with open_room(tmp_path, expert) as room:
         accept = room.media.accept_offer
 
-        async def accept_under_fire(*arguments: object) -> str:
-            answer = await accept(*arguments)  # type: ignore[arg-type]
+        async def accept_under_fire(member: MediaMember, sdp: str, attempt: int) -> str:
+            answer = await accept(member, sdp, attempt)
             ports = [int(port) for port in re.findall(r" (\d+) typ host", answer)]
             _throw(ports, [CLIENT_HELLO, CLOSE_ALERT, b"\x14" * 40, b""] * 20)
             return answer

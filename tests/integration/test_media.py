@@ -1,4 +1,4 @@
-"""Two to four members in one room: everybody's sound and picture reach everybody else, through real ICE, DTLS and SRTP."""
+"""Two to four members in one room: everybody sees and hears everybody else, through real ICE, DTLS and SRTP."""
 
 from __future__ import annotations
 

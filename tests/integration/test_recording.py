@@ -16,7 +16,7 @@ import pytest
 
 from signaling.media import SpoolFailed
 from signaling.spool import recover_spool
-from tests.integration.browsers import Browser, loopback, open_room, until
+from tests.integration.browsers import Browser, Picture, loopback, open_room, until
 
 pytestmark = pytest.mark.usefixtures("loopback")
 __all__ = ["loopback"]
@@ -188,9 +188,8 @@ def test_what_holds_nothing_is_deleted_from_the_spool(tmp_path: Path) -> None:
 
 def _began_s(browser: Browser) -> float:
     track = browser.pc.getTransceivers()[1].sender.track
-    began = track._started_s
-    assert isinstance(began, float)
-    return began
+    assert isinstance(track, Picture) and track.started_s is not None
+    return track.started_s
 
 
 def _flashes_and_beeps(path: Path) -> tuple[list[float], list[float]]:

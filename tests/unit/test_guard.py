@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,10 +109,8 @@ def test_an_offer_that_we_cannot_use_is_refused(sdp: str) -> None:
     st.lists(st.sampled_from([*FULL.splitlines(), "a=rtpmap:x y", "a=fmtp:- apt=96", "m=", "a=ssrc:²"]), max_size=60)
 )
 def test_no_order_of_lines_makes_reading_fail(lines: list[str]) -> None:
-    try:
+    with contextlib.suppress(MediaError):
         read_offer("\r\n".join(["v=0", *lines]))
-    except MediaError:
-        pass
 
 
 @given(st.text(max_size=200))

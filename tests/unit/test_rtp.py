@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -161,7 +162,7 @@ def test_a_change_of_source_keeps_numbers_and_times_running() -> None:
     wire.receive(40_002, at_ms=166, ssrc=99)
     sequences = [packet[0] for packet in wire.packets]
     times = [packet[1] for packet in wire.packets]
-    assert [(b - a) & 0xFFFF for a, b in zip(sequences, sequences[1:], strict=False)] == [1, 1, 1]
+    assert [(b - a) & 0xFFFF for a, b in itertools.pairwise(sequences)] == [1, 1, 1]
     assert (times[2] - times[1]) & 0xFFFFFFFF == 9_000  # the 100 ms that passed
     assert {packet[2] for packet in wire.packets} == {7}
 
