@@ -21,8 +21,8 @@ from aiohttp import web
 
 from consult.app import create_app, running
 from consult.db import embedded
-from consult.db.migrate import migrate
 from consult.db.pool import create_pool
+from consult.db.schema import is_current
 from consult.demo_seed import Demonstration, seed
 from consult.demo_views import DEMO_LINKS, make_link
 from consult.demo_views import routes as demo_routes
@@ -163,9 +163,14 @@ async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
 
 
 async def _prepare(settings: Settings) -> Demonstration:
-    await migrate(settings.database_url)
     pool = await create_pool(settings.database_url)
     try:
+        async with pool.acquire() as conn:
+            current = await is_current(conn)
+        if not current:
+            from consult.db.migrate import migrate  # it brings alembic and SQLAlchemy: a second that a warm start saves
+
+            await migrate(settings.database_url)
         return await seed(pool, open_store(settings.storage), utc_now())
     finally:
         await pool.close()

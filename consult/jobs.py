@@ -53,7 +53,7 @@ async def enqueue(
 ) -> None:
     """Put a job into the queue, in the transaction that conn is in.
 
-    key: while a job with this key waits or runs, another one is not added. payload: ids alone, nothing that a person wrote.
+    key: while a job with this key waits or runs, another one is not added. payload: ids alone, nothing a person wrote.
     """
     queries = Queries(AsyncpgDriver(conn))  # type: ignore[arg-type]
     body = json.dumps(payload, separators=(",", ":")).encode()
@@ -63,9 +63,17 @@ async def enqueue(
 class Jobs:
     """The handlers of a worker, and the loop that runs them."""
 
-    def __init__(self, *, max_pick_ups: int = MAX_PICK_UPS, heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT) -> None:
-        self._max_pick_ups = max_pick_ups
+    def __init__(
+        self,
+        *,
+        max_pick_ups: int = MAX_PICK_UPS,
+        first_pause: timedelta = FIRST_PAUSE,
+        heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT,
+        look_every: timedelta = LOOK_EVERY,
+    ) -> None:
+        self._limits = (max_pick_ups, first_pause)
         self._heartbeat_timeout = heartbeat_timeout
+        self._look_every = look_every
         self._handlers: dict[str, tuple[Handler, int]] = {}
 
     def handle(self, kind: str, handler: Handler, *, most_at_once: int = 0) -> None:
@@ -76,11 +84,11 @@ class Jobs:
         """Do jobs until stop is set. Those under way then are given back to the queue, to be begun again later."""
         queuer = PgQueuer.from_asyncpg_pool(pool)
         for kind, (handler, most_at_once) in self._handlers.items():
-            run_one = _Runner(pool, kind, handler, self._max_pick_ups, stop)
+            run_one = _Runner(pool, kind, handler, *self._limits, stop)
             queuer.entrypoint(kind, concurrency_limit=most_at_once, accepts_context=False, on_failure="hold")(run_one)
         loop = asyncio.create_task(
             queuer.qm.run(
-                dequeue_timeout=LOOK_EVERY,
+                dequeue_timeout=self._look_every,
                 batch_size=4,
                 max_concurrent_tasks=8,
                 heartbeat_timeout=self._heartbeat_timeout,
@@ -101,11 +109,20 @@ class Jobs:
 class _Runner:
     """Does the jobs of one kind: counts how often each was begun, and gives them back when the worker stops."""
 
-    def __init__(self, pool: asyncpg.Pool, kind: str, handler: Handler, max_pick_ups: int, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        kind: str,
+        handler: Handler,
+        max_pick_ups: int,
+        first_pause: timedelta,
+        stop: asyncio.Event,
+    ) -> None:
         self._pool = pool
         self._kind = kind
         self._handler = handler
         self._max_pick_ups = max_pick_ups
+        self._first_pause = first_pause
         self._stop = stop
 
     async def __call__(self, job: Job) -> None:
@@ -121,7 +138,7 @@ class _Runner:
             log.error("job.failed", kind=self._kind, job=int(job.id), begun=begun, **facts_of(error))
             if begun >= self._max_pick_ups:
                 raise JobFailed(type(error).__name__) from None
-            raise RetryRequested(FIRST_PAUSE * 2 ** (begun - 1), type(error).__name__) from None
+            raise RetryRequested(self._first_pause * 2 ** (begun - 1), type(error).__name__) from None
         log.info("job.done", kind=self._kind, job=int(job.id), begun=begun)
 
     async def _until_stopped(self, payload: Payload) -> None:

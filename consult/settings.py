@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 KNOWN_LANGUAGES = ("en", "es")
@@ -29,7 +29,7 @@ class SettingsWrong(Exception):
         self.lines = lines
 
 
-def _split(value: object) -> object:
+def _split(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -156,16 +156,6 @@ class Settings(BaseSettings):
             raise ValueError(f"should be a list out of {','.join(KNOWN_LANGUAGES)}")
         return value
 
-    @model_validator(mode="after")
-    def _check_together(self) -> Settings:
-        if self.turn_secret is None and any(url.startswith("turn") for url in self.turn_urls):
-            raise ValueError("TURN_SECRET: is missing; it is the shared secret of the servers in TURN_URLS")
-        if self.speech_engine == "openai" and self.speech_url is None:
-            raise ValueError("SPEECH_URL: is missing; the engine openai needs the address of its server")
-        if self.speech_engine == "faster-whisper" and self.speech_model is None:
-            raise ValueError("SPEECH_MODEL: is missing; the engine faster-whisper needs a folder with a model")
-        return self
-
     def key_for(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose; they tell nothing about the secret key or about other purposes."""
         return hmac.new(self.secret_key.encode(), b"consult-key-1:" + purpose.encode(), hashlib.sha256).digest()
@@ -207,20 +197,38 @@ def read_settings(**given: Any) -> Settings:
 
     Raises SettingsWrong with one line for each variable that is missing or cannot be used.
     """
+    lines: list[str] = []
+    settings = None
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
-        raise SettingsWrong(
-            [_line(dict(item)) for item in error.errors(include_url=False, include_input=False)]
-        ) from None
+        lines += [_line(dict(item)) for item in error.errors(include_url=False, include_input=False)]
+    lines += _missing_together(_asked_for(given), named={line.partition(":")[0] for line in lines})
+    if settings is None or lines:
+        raise SettingsWrong(lines)
+    return settings
+
+
+def _asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was set, checked or not: variables that need each other are told together with all that is wrong."""
+    return {**_Environment(Settings)(), **{name: value for name, value in given.items() if value is not None}}
+
+
+def _missing_together(asked: Mapping[str, Any], *, named: set[str]) -> list[str]:
+    engine = asked.get("speech_engine")
+    needed = {
+        "turn_secret": any(url.startswith(("turn:", "turns:")) for url in _split(asked.get("turn_urls", ""))),
+        "speech_url": engine == "openai",
+        "speech_model": engine == "faster-whisper",
+    }
+    missing = [name.upper() for name, wanted in needed.items() if wanted and not asked.get(name)]
+    return [f"{name}: is missing; {_HELP[name]}" for name in missing if name not in named]
 
 
 def _line(item: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in item["loc"][:1]).upper()
     kind = item["type"]
     context: Mapping[str, Any] = item.get("ctx") or {}
-    if not name:  # a check of several together names its variable itself
-        return str(context.get("error", item["msg"]))
     if kind == "missing":
         return f"{name}: is missing; {_HELP.get(name, 'set it in the environment')}"
     if kind == "string_too_short":
@@ -238,7 +246,9 @@ _HELP = {
     "DATABASE_URL": "set it to the database, for example postgresql://consult:password@db/consult",
     "SECRET_KEY": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
     "PUBLIC_URL": "set it to the address that people open, for example https://consult.example.org",
-    "TURN_SECRET": "use the shared secret of your TURN server",
+    "TURN_SECRET": "use the secret that your TURN servers share with us, of at least 16 characters",
+    "SPEECH_URL": "the engine openai needs the address of its server",
+    "SPEECH_MODEL": "the engine faster-whisper needs a folder with a model",
     "PORT": " from 0 to 65535, for example 8080",
     "TRUSTED_PROXIES": " from 0 to 8: how many of your own proxies stand before this server",
 }

@@ -31,7 +31,9 @@ def main() -> None:
     dev = "--dev" in sys.argv[1:]
     os.chdir(ROOT)
     if not (3, 11) <= sys.version_info < (3, 14):
-        fail(f"Consult needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}. Say which: make PYTHON=python3.11")
+        fail(
+            f"Consult needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}. Say which: make PYTHON=python3.11"
+        )
     make_venv()
     install("requirements-dev.lock" if dev else "requirements.lock")
     install_browser_libraries(dev=dev)
@@ -87,7 +89,17 @@ def install_browser_libraries(*, dev: bool) -> None:
     if not dev and vendored(wanted):  # an ordinary start needs the copied files alone
         return
     print("Installing browser libraries …", flush=True)
-    run([*npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *([] if dev else ["--omit=dev"])])
+    run(
+        [
+            *npm(),
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+            *([] if dev else ["--omit=dev"]),
+        ]
+    )
     modules.mkdir(exist_ok=True)
     stamp.write_text(f"{wanted} {'dev' if dev else ''}")
     vendor()
@@ -123,7 +135,9 @@ def find_system_programs() -> None:
         print(f"Installing {', '.join(missing)} …", flush=True)
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)
-        done = subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=quiet, check=False)
+        done = subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=quiet, check=False
+        )
         if done.returncode == 0:
             return
     fail(

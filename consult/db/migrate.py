@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+from consult.db.schema import MIGRATIONS
 
 LOCK = "select pg_advisory_lock(20260001)"
 
@@ -86,11 +86,3 @@ async def _install_queue(connection: asyncpg.Connection) -> None:
         await queries.upgrade()
     else:
         await queries.install()
-
-
-async def is_current(connection: asyncpg.Connection) -> bool:
-    """Whether the newest migration of this program has run."""
-    newest = max(path.stem for path in MIGRATIONS.glob("*.sql"))
-    if await connection.fetchval("select to_regclass('alembic_version')") is None:
-        return False
-    return bool(await connection.fetchval("select exists (select from alembic_version where version_num = $1)", newest))

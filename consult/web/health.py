@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 from aiohttp import web
 
-from consult.db.migrate import is_current
+from consult.db.schema import is_current
 from consult.keys import POOL
 
 routes = web.RouteTableDef()
