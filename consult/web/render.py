@@ -1,7 +1,7 @@
 """Pages: Jinja2 templates in the reader's language, with what every page needs.
 
 A template has: _, ngettext and {% trans %} (named values as %(name)s), language, csrf, clinic_name, staff, visit,
-asset(path), path, demo; filters clock_time, long_date, short_date, zone_name, zone_place, number, file_size.
+asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place, number, file_size.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def render(
         "visit": request.get(VISIT),
         "path": request.path,
         "demo": settings.demo,
+        "has_outbox": settings.mail_url is None,
         "errors": {},
         "values": {},
     }

@@ -54,7 +54,7 @@ def is_near(colour: tuple[float, float, float], wanted: tuple[int, int, int], wi
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A recording, decoded whole. Times in ms from the file's beginning; onsets: where sound begins after ≥1 s of silence."""
+    """A recording, decoded whole. Times in ms from the file's beginning; onsets: sound after ≥1 s of silence."""
 
     frames: int
     colour: tuple[float, float, float]

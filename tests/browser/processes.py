@@ -36,10 +36,10 @@ class Consult:
 
     def start(self, *commands: str) -> None:
         for command in commands:
-            log = (self.home.parent / f"{command}.log").open("ab")
-            self._processes[command] = subprocess.Popen(
-                [sys.executable, "-m", "consult", command], cwd=TOP, env=self._environment, stdout=log, stderr=log
-            )
+            with (self.home.parent / f"{command}.log").open("ab") as log:
+                self._processes[command] = subprocess.Popen(
+                    [sys.executable, "-m", "consult", command], cwd=TOP, env=self._environment, stdout=log, stderr=log
+                )
         if "web" in commands:
             wait_for_port(self.port, within_s=30)
 
