@@ -29,7 +29,7 @@ from tests.conftest import Server
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
-LIMIT_MS = 20_000
+LIMIT_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)

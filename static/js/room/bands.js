@@ -11,6 +11,8 @@ import { _ } from "../words.js";
 import { faultWords } from "./faults.js";
 
 const FAULT_MS = 9000;
+const SLOW_MS = 1000;
+const LONG_MS = 9000;
 const SETTLE_MS = 400; // a line that is back within it is not worth a word
 
 /**
@@ -41,6 +43,11 @@ export function mountBands(root, { call, own, quality }) {
     clearTimeout(losing);
     if (state === "reconnecting") {
       losing = setTimeout(() => say("line", _("We lost you for a moment. Your seat is kept. Trying again…")), SETTLE_MS);
+    } else if (state === "connecting") {
+      losing = setTimeout(() => {
+        say("line", _("Opening the call…"));
+        losing = setTimeout(() => say("line", _("The server does not answer yet. We keep trying.")), LONG_MS);
+      }, SLOW_MS);
     } else say("line", "");
   }
 
@@ -69,6 +76,10 @@ export function mountBands(root, { call, own, quality }) {
 
   const off = [
     call.on("line", line),
+    // Patients wait in the waiting room; a host who comes with a second device waits here.
+    call.on("waiting", (message) => say("line", message.second_device
+      ? _("You are in this call on another device already. Let this one in there.") : _("You wait to be let in."))),
+    call.on("welcome", () => say("line", "")),
     own.on("changed", devices),
     quality.on("word", (word) => (band("weak").hidden = word !== "Weak" && word !== "Bad")),
     call.on("fault", (fault) => {

@@ -6,6 +6,8 @@ import { _ } from "../words.js";
 import { faultWords } from "./faults.js";
 
 const ONWARD_MS = 1200;
+const ANSWER_MS = 5000;
+const MOST_TRIES = 8;
 
 /**
  * @typedef {{title: string, text: string, again?: string, onward?: boolean, href?: string, link?: string}} Words
@@ -34,7 +36,17 @@ export function showEnding(root, { ending, isStaff, afterUrl, again }) {
   if (words.onward) actions.append(element("a", { className: "button button-main", href: afterUrl }, after));
   else if (isStaff) actions.append(element("a", { className: "button", href: afterUrl }, after));
   find(root, "[data-ending-title]", HTMLElement).focus();
-  if (words.onward) setTimeout(() => location.assign(afterUrl), ONWARD_MS);
+  if (words.onward) void goOn(afterUrl);
+}
+
+/** The page after the call stands once the application has heard of the end, a moment after this page has. @param {string} url */
+async function goOn(url) {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    await new Promise((done) => setTimeout(done, ONWARD_MS));
+    const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => null);
+    if (answer?.ok && !answer.redirected) break;
+  }
+  location.assign(url);
 }
 
 /** @param {import("./call.js").Ending} ending @param {boolean} isStaff @returns {Words} */

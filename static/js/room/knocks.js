@@ -55,7 +55,7 @@ function drawKnock(call, member) {
   admit.addEventListener("click", () => call.admit(id));
   refuse.addEventListener("click", () => call.refuse(id));
   return element(
-    "section", { className: "band band-knock", role: "status", "data-knock-of": id, "data-second-device": String(member.second_device) },
+    "section", { className: "band band-knock", "aria-label": _("At the door"), "data-knock-of": id, "data-second-device": String(member.second_device) },
     face(name, tintOf(role)),
     element("p", {}, element("b", {}, name), ` (${roleWord(role)}) `,
       member.second_device ? _("waits on a second device. If you let it in, the first one leaves.") : _("waits to be let in.")),

@@ -99,7 +99,10 @@ export function mount(root, { call, own, firstState }) {
       clearTimeout(long);
       show(message.second_device ? "second-device" : message.host_present ? "expert-told" : "expert-absent");
     }),
-    call.on("phase", (phase) => phase === "inside" && show("admitted")),
+    call.on("phase", (phase) => {
+      if (phase === "inside") show("admitted");
+      if (phase === "joining") show("connecting");
+    }),
     call.on("line", line),
     call.on("over", over),
     own.on("changed", devices),

@@ -123,6 +123,7 @@ function leaveRoom(how, wasInside) {
 
 function enter() {
   showPart(given.is_staff ? "room" : "lobby");
+  if (given.is_staff) unmountRoom ??= mountRoom();
   void own.open();
   call.enter();
 }
@@ -155,6 +156,7 @@ media.on("state", (state) => (room.dataset.mediaState = state));
 own.on("changed", () => call.setDevices(own.sends));
 quality.on("word", (word) => word && media.adapt(word));
 addEventListener("pagehide", () => connection.close());
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 const lobbyRoot = document.querySelector("[data-lobby]");
 if (lobbyRoot instanceof HTMLElement) {

@@ -5,7 +5,7 @@
  */
 
 import { element, find, icon } from "../parts.js";
-import { _ } from "../words.js";
+import { _, ngettext } from "../words.js";
 import { clock, joinNames, shortName } from "./people.js";
 
 /**
@@ -111,8 +111,10 @@ function sentenceFor(call) {
     case "asking": {
       const names = namesOf(call, awaiting);
       if (!names) return on_ms > 0 ? _("Recording is paused until you say yes or no.") : _("Nothing is recorded until everybody has answered.");
-      return on_ms > 0 ? _("Recording is paused until {names} says yes or no.", { names })
-        : _("Nothing is recorded yet. {names} has not answered.", { names });
+      const count = awaiting.length;
+      return on_ms > 0
+        ? ngettext("Recording is paused until {names} says yes or no.", "Recording is paused until {names} say yes or no.", count, { names })
+        : ngettext("Nothing is recorded yet. {names} has not answered.", "Nothing is recorded yet. {names} have not answered.", count, { names });
     }
     default: return on_ms > 0 || refused.length ? _("Recording is off. Nothing is kept from now on.") : _("Nothing is recorded.");
   }

@@ -166,7 +166,7 @@ export function canZoom(view) {
 
 /** @param {EventTarget|null} target arrow keys belong to fields, choices and open dialogs first */
 function isTyping(target) {
-  return target instanceof Element && !!target.closest("input, textarea, select, dialog, [role=log]");
+  return target instanceof Element && !!target.closest("input, textarea, select, dialog, [role=log], .ask-list");
 }
 
 /** @param {number} value */
