@@ -14,6 +14,7 @@ from signaling.rtp import extend
 WINDOW_MS = 5_000
 WINDOWS = 3
 JUMP_MS = 5_000  # a mapping this far off means that the sender began anew
+REPORTS = 8
 SLEW = 0.25  # how much a correction may stretch or squeeze time
 
 _NTP_FRACTION = 1 << 32
@@ -62,6 +63,7 @@ class TrackClock:
         self._latest = -1  # extended timestamp
         self._offset_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
+        self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
 
     def place(self, timestamp: int, arrived_ms: float) -> float:
         """Return where a packet that just arrived belongs, in ms on the room's clock."""
@@ -82,11 +84,15 @@ class TrackClock:
         return media_ms + self._offset_ms
 
     def tie(self, ntp: int, rtp_timestamp: int) -> None:
-        """Take a sender report: the member's clock showed `ntp` (32.32 s) at `rtp_timestamp`."""
+        """Take a sender report: the member's clock showed `ntp` (32.32 s) at `rtp_timestamp`.
+
+        Some senders stamp a packet when it leaves, late if they are busy: the earliest of the last reports is nearest.
+        """
         if self._latest < 0:
             return
         media_ms = extend(rtp_timestamp, self._latest, 32) / self._khz
-        self._member_shift_ms = ntp * 1000 / _NTP_FRACTION - media_ms
+        self._shifts_ms.append(ntp * 1000 / _NTP_FRACTION - media_ms)
+        self._member_shift_ms = min(self._shifts_ms)
 
     def timestamp_at(self, room_ms: float) -> int | None:
         """Return the timestamp that belongs to an instant, None before the first packet."""
@@ -97,6 +103,7 @@ class TrackClock:
     def _begin_anew(self, lag_ms: float) -> None:
         self._quickest = QuickestArrival()
         self._member_shift_ms = None
+        self._shifts_ms.clear()
         self._offset_ms = lag_ms
 
     def _follow(self, elapsed_ms: float) -> None:

@@ -28,26 +28,35 @@ MAX_BATCHES: Final = 200  # waiting for the disk; with one member that is 40 s
 KEYFRAME_EVERY_MS: Final = 10_000  # so that players find a place to begin at when somebody seeks
 SETTLE_MS: Final = 300  # frames wait this long for earlier ones of the other track
 CLOSE_LIMIT_S: Final = 20
+ROUNDING_MS: Final = 1
 
 Heard = tuple[Kind, Packet, float]
 
 
 class Segment:
-    """One member's uninterrupted piece of the recording, on the event loop's side. lost_picture: told by the thread."""
+    """One member's uninterrupted piece of the recording, on the event loop's side. lost_picture: told by the thread.
 
-    def __init__(self, segment_id: str, member: MediaMember, publications: Mapping[Kind, Publication]) -> None:
+    began_ms: on the room's clock. What was said before it and arrives late is not taken.
+    """
+
+    def __init__(
+        self, segment_id: str, member: MediaMember, publications: Mapping[Kind, Publication], began_ms: float
+    ) -> None:
         self.segment_id = segment_id
         self.member = member
         self.publications = publications
         self.heard: list[Heard] = []
         self.lost_picture = False
-        self.keyframe_asked_ms = 0.0
+        self.began_ms = began_ms
+        self.keyframe_asked_ms = began_ms
 
     def take_audio(self, packet: Packet, room_ms: float) -> None:
-        self.heard.append(("audio", packet, room_ms))
+        if room_ms > self.began_ms - ROUNDING_MS:
+            self.heard.append(("audio", packet, room_ms))
 
     def take_video(self, packet: Packet, room_ms: float) -> None:
-        self.heard.append(("video", packet, room_ms))
+        if room_ms > self.began_ms - ROUNDING_MS:
+            self.heard.append(("video", packet, room_ms))
 
 
 class Recorder:
@@ -69,14 +78,13 @@ class Recorder:
         """Record a member from now on."""
         if not self._segments:
             self._failed = False  # a new attempt, whose failure is news
-        segment = Segment(str(uuid.uuid4()), member, publications)
+        segment = Segment(str(uuid.uuid4()), member, publications, now_ms)
         self._segments.append(segment)
         if self._thread is None:
             self._start()
         for kind, publication in publications.items():
             publication.tap = segment.take_audio if kind == "audio" else segment.take_video
             publication.request_keyframe(now_ms)
-        segment.keyframe_asked_ms = now_ms
         return segment
 
     def finish(self, segment: Segment) -> None:
