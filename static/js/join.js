@@ -39,12 +39,11 @@ function show(door, name) {
   }
 }
 
-/** @param {HTMLElement} door @param {string} secret */
-function offerJoin(door, secret) {
+/** Sends the secret when the button is pressed. @param {HTMLElement} door */
+function mount(door) {
   const button = find(door, '[data-action="join"]', HTMLButtonElement);
   const problem = find(door, "[data-join-problem]", HTMLElement);
   const words = button.textContent;
-  show(door, "link");
   button.addEventListener("click", async () => {
     if (button.ariaDisabled === "true") return;
     button.ariaDisabled = "true";
@@ -79,13 +78,15 @@ async function explain(door, problem, error) {
   problem.hidden = false;
 }
 
-function begin() {
-  const door = find(document, "[data-join]", HTMLElement);
-  const secret = takeSecret();
-  const serverSaidSomething = door.querySelector("[role='alert']:not([hidden])");
-  if (secret && !serverSaidSomething) offerJoin(door, secret);
-}
+const door = find(document, "[data-join]", HTMLElement);
+let secret = takeSecret();
+mount(door);
+// What the server said about a form that was sent stays in sight.
+if (secret && !door.querySelector("[role='alert']:not([hidden])")) show(door, "link");
 
-// A second link opened in the same tab changes the fragment alone; the page must read that one.
-window.addEventListener("hashchange", () => location.hash && location.reload());
-begin();
+// A second link opened in the same tab changes the fragment alone.
+window.addEventListener("hashchange", () => {
+  if (location.hash.length < 2) return;
+  secret = takeSecret();
+  show(door, "link");
+});
