@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fractions
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -33,25 +34,41 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
+class Start:
+    """When a member's first track began, in s of the monotonic clock: sound and picture are of one piece."""
+
+    def __init__(self) -> None:
+        self.at_s: float | None = None
+
+    def steps(self, step_s: float) -> int:
+        """How many steps of a track have passed when it begins."""
+        now_s = time.monotonic()
+        self.at_s = self.at_s if self.at_s is not None else now_s
+        return math.ceil((now_s - self.at_s) / step_s)
+
+    async def wait(self, at_s: float) -> None:
+        assert self.at_s is not None
+        await asyncio.sleep(max(0.0, self.at_s + at_s - time.monotonic()))
+
+
 class Picture(MediaStreamTrack):
     """One grey; white for 100 ms at the start of every second if it flashes."""
 
     kind = "video"
 
-    def __init__(self, luma: int, *, flashes: bool = False) -> None:
+    def __init__(self, luma: int, start: Start, *, flashes: bool = False) -> None:
         super().__init__()
+        self.start = start
         self._luma = luma
         self._flashes = flashes
-        self.started_s: float | None = None
-        self._count = 0
+        self._count = -1
 
     async def recv(self) -> VideoFrame:
         if self.readyState != "live":
             raise MediaStreamError
-        self.started_s = self.started_s or time.monotonic()
+        self._count = self.start.steps(1 / FRAMES_PER_S) if self._count < 0 else self._count + 1
         at_s = self._count / FRAMES_PER_S
-        self._count += 1
-        await asyncio.sleep(max(0.0, self.started_s + at_s - time.monotonic()))
+        await self.start.wait(at_s)
         luma = 235 if self._flashes and at_s % 1 < 0.1 else self._luma
         planes = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
         planes[:HEIGHT] = luma
@@ -66,20 +83,19 @@ class Tone(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self, *, beeps: bool = False) -> None:
+    def __init__(self, start: Start, *, beeps: bool = False) -> None:
         super().__init__()
+        self.start = start
         self._beeps = beeps
-        self.started_s: float | None = None
-        self._count = 0
+        self._count = -1
 
     async def recv(self) -> AudioFrame:
         if self.readyState != "live":
             raise MediaStreamError
-        self.started_s = self.started_s or time.monotonic()
+        self._count = self.start.steps(0.02) if self._count < 0 else self._count + 1
         at_s = self._count * 0.02
-        await asyncio.sleep(max(0.0, self.started_s + at_s - time.monotonic()))
+        await self.start.wait(at_s)
         times = (np.arange(960) + self._count * 960) / 48_000
-        self._count += 1
         level = (20_000 if at_s % 1 < 0.0999 else 0) if self._beeps else 3_000
         samples = (level * np.sin(2 * np.pi * 880 * times)).astype(np.int16)
         frame = AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
@@ -99,7 +115,8 @@ class Browser:
         self.luma: dict[str, float] = {}
         self.corrupt = 0
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-        own = (("audio", Tone(beeps=flashes), audio), ("video", Picture(luma, flashes=flashes), video))
+        start = Start()
+        own = (("audio", Tone(start, beeps=flashes), audio), ("video", Picture(luma, start, flashes=flashes), video))
         for kind, track, present in own:
             self.pc.addTransceiver(track if present else kind, "sendonly" if present else "inactive")
         for _ in range(3):

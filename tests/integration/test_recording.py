@@ -35,7 +35,8 @@ async def test_sound_and_picture_of_a_member_stay_together(tmp_path: Path) -> No
     assert 4_000 < segment.duration_ms < 5_000
     flashes, beeps = _flashes_and_beeps(tmp_path / segment.path)
     assert len(flashes) >= 3
-    # A beep that was going on when the recording began has no start of its own. The median: the sender shares our cores.
+    # A beep that was going on when the recording began has no start of its own.
+    # The median: the sender shares our cores.
     apart = sorted(min(abs(flash - beep) for beep in beeps) for flash in flashes[1:])
     assert apart[len(apart) // 2] < 0.1
 
@@ -188,8 +189,8 @@ def test_what_holds_nothing_is_deleted_from_the_spool(tmp_path: Path) -> None:
 
 def _began_s(browser: Browser) -> float:
     track = browser.pc.getTransceivers()[1].sender.track
-    assert isinstance(track, Picture) and track.started_s is not None
-    return track.started_s
+    assert isinstance(track, Picture) and track.start.at_s is not None
+    return track.start.at_s
 
 
 def _flashes_and_beeps(path: Path) -> tuple[list[float], list[float]]:
