@@ -113,10 +113,11 @@ class Browser:
                     return fields
 
     async def closed(self) -> int | None:
+        """The code in the server's close frame."""
         async with asyncio.timeout(WITHIN_S):
-            while (await self.ws.receive()).type is aiohttp.WSMsgType.TEXT:
+            while (message := await self.ws.receive()).type is aiohttp.WSMsgType.TEXT:
                 pass
-        return self.ws.close_code
+        return message.data if message.type is aiohttp.WSMsgType.CLOSE else self.ws.close_code
 
 
 def seat(member_id: str, *grants: Grant, person_id: str = "", lives_s: int = 60) -> Seat:
@@ -410,7 +411,7 @@ async def test_the_application_closes_the_sockets_of_somebody_who_signed_out(sta
     assert await patient.closed() == 4003
 
 
-# Several processes -----------------------------------------------------------------------------------------------------
+# Several processes ---------------------------------------------------------------------------------------------------
 
 
 async def test_a_web_process_passes_sockets_on_to_the_rooms_process(start_house: StartHouse) -> None:

@@ -31,7 +31,16 @@ def seat(
     role = Role.EXPERT if Grant.HOST in grants else Role.PATIENT
     person = PersonId(person_id or f"person of {member_id}")
     return Seat(
-        RoomId("room"), MemberId(member_id), person, member_id.title(), role, grants, admitted, consented, started_at_ms, 0
+        RoomId("room"),
+        MemberId(member_id),
+        person,
+        member_id.title(),
+        role,
+        grants,
+        admitted,
+        consented,
+        started_at_ms,
+        0,
     )
 
 
@@ -100,9 +109,10 @@ class Play:
     def recording(self, member_id: str = "host") -> wire.Recording:
         """The recording as a member saw it last."""
         for effect in reversed(self.past):
-            if isinstance(effect, Send) and member_id in effect.to:
-                if isinstance(effect.message, wire.RecordingChanged | wire.Welcome):
-                    return effect.message.recording
+            if not isinstance(effect, Send) or member_id not in effect.to:
+                continue
+            if isinstance(effect.message, wire.RecordingChanged | wire.Welcome):
+                return effect.message.recording
         raise AssertionError("nothing was said about the recording")
 
     def events(self) -> list[RoomEvent]:

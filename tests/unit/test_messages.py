@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling import messages as wire
@@ -115,14 +116,14 @@ def test_an_unknown_type_and_a_long_message_are_named_so() -> None:
         wire.decode(" " * (wire.MAX_MESSAGE_BYTES + 1))
 
 
+@settings(deadline=None)
 @given(st.text() | st.recursive(st.none() | st.text() | st.floats(), st.lists).map(json.dumps))
 def test_no_text_does_worse_than_an_error(text: str) -> None:
-    try:
+    with contextlib.suppress(SignalingError):
         wire.decode(text)
-    except SignalingError:
-        pass
 
 
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(sorted(wire.FROM_BROWSER)),
     fields=st.dictionaries(
@@ -131,7 +132,5 @@ def test_no_text_does_worse_than_an_error(text: str) -> None:
     ),
 )
 def test_no_fields_do_worse_than_an_error(kind: str, fields: dict[str, object]) -> None:
-    try:
+    with contextlib.suppress(SignalingError):
         wire.decode(json.dumps({"type": kind, **fields}))
-    except SignalingError:
-        pass

@@ -23,7 +23,7 @@ from tests.unit.rooms import WALL_MS, Play, call, host_seat, seat
 OFFER = wire.Offer(sdp="v=0", attempt=1)
 
 
-# Arriving --------------------------------------------------------------------------------------------------------------
+# Arriving ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_first_host_is_in_at_once_and_starts_the_consultation() -> None:
@@ -101,7 +101,7 @@ def test_a_fifth_member_is_not_admitted_until_somebody_leaves() -> None:
         play.arrive(seat("a"))  # admitted, but their place was taken
 
 
-# Leaving, losing, coming back ------------------------------------------------------------------------------------------
+# Leaving, losing, coming back ----------------------------------------------------------------------------------------
 
 
 def test_a_reload_returns_to_the_same_seat_without_being_admitted_again() -> None:
@@ -183,7 +183,7 @@ def test_only_somebody_who_waits_can_be_admitted_or_refused() -> None:
             play.say("host", message)
 
 
-# A second device -------------------------------------------------------------------------------------------------------
+# A second device -----------------------------------------------------------------------------------------------------
 
 
 def test_a_second_device_waits_is_announced_to_both_and_takes_the_seat_only_when_admitted() -> None:
@@ -221,7 +221,7 @@ def test_a_consent_is_the_persons_on_any_device() -> None:
     assert play.recording().awaiting == ()
 
 
-# Who may do what -------------------------------------------------------------------------------------------------------
+# Who may do what -----------------------------------------------------------------------------------------------------
 
 NOT_IN_THE_LOBBY = [
     OFFER,
@@ -288,7 +288,7 @@ def test_an_answer_for_somebody_who_went_meanwhile_drops_the_connection() -> Non
     assert play.room.media_slots("patient", 1, ()) == []
 
 
-# View, pointer, chat ---------------------------------------------------------------------------------------------------
+# View, pointer, chat -------------------------------------------------------------------------------------------------
 
 
 def test_a_view_goes_to_everybody_at_once_and_its_sender_hears_the_revision() -> None:
@@ -350,7 +350,7 @@ def test_the_room_keeps_the_last_500_lines() -> None:
     assert (len(chat), chat[0].text, chat[-1].text) == (500, "10", "509")
 
 
-# The end ---------------------------------------------------------------------------------------------------------------
+# The end -------------------------------------------------------------------------------------------------------------
 
 
 def test_when_the_host_ends_everybody_hears_it_the_lobby_too() -> None:
