@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, get_args
 
 from signaling import events
 from signaling import messages as wire
+from signaling.announcements import about, end_reason, knock_gone, knocks_heard_by, lobby_news, to_present
 from signaling.consent import RecordingControl, without_time
 from signaling.effects import (
     AcceptOffer,
@@ -34,6 +33,7 @@ from signaling.errors import (
     RoomFull,
     VersionUnsupported,
 )
+from signaling.room_clock import RoomClock
 from signaling.roster import MAX_INSIDE, MAX_WAITING, Attendee, Place, Roster
 from signaling.shared import Chat, SharedView, Shown
 from signaling.ticket import Grant, RoomId, Seat
@@ -58,9 +58,7 @@ class Room:
         """wall_at_zero_ms: ms since 1970 UTC at now_ms 0. new_id: makes the ids of events."""
         self.room_id = room_id
         self.closed: str | None = None
-        self._wall_at_zero_ms = wall_at_zero_ms
-        self._new_id = new_id
-        self._origin_ms: int | None = None  # now_ms at the consultation's start; negative if that was before this room
+        self._clock = RoomClock(room_id, wall_at_zero_ms, new_id)
         self._roster = Roster()
         self._recording = RecordingControl()
         self._recording_on = False
@@ -73,17 +71,13 @@ class Room:
 
     # Clock ---------------------------------------------------------------------------------------------------------
 
-    @property
-    def started(self) -> bool:
-        return self._origin_ms is not None
-
     def clock_ms(self, now_ms: int) -> int:
         """Return ms since the consultation's start; 0 before it."""
-        return max(0, now_ms - self._origin_ms) if self._origin_ms is not None else 0
+        return self._clock.at_ms(now_ms)
 
     def started_at(self) -> str:
         """The consultation's start, ISO 8601; empty before it."""
-        return self._wall(self._origin_ms) if self._origin_ms is not None else ""
+        return self._clock.started_at()
 
     def next_deadline_ms(self) -> int | None:
         """When `tick` has something to do next."""
@@ -116,15 +110,15 @@ class Room:
         Raises RoomFull or LobbyFull, and nothing has changed then.
         """
         if self.closed is not None:
-            return [CloseSocket(seat.member_id, _end_reason(self.closed))]
+            return [CloseSocket(seat.member_id, end_reason(self.closed))]
         if self._refusals[seat.person_id] > MAX_KNOCKS_AGAIN:
             return [CloseSocket(seat.member_id, "refused")]
         known = self._roster.attendees.get(seat.member_id)
         came_back = known is not None and known.place is not Place.AWAY
         if not came_back:
             self._raise_if_full(seat, known)
-        if seat.started_at_ms is not None and not self.started:
-            self._origin_ms = min(now_ms, seat.started_at_ms - self._wall_at_zero_ms)
+        if seat.started_at_ms is not None and not self._clock.started:
+            self._clock.start(now_ms, started_at_ms=seat.started_at_ms)
         attendee = self._roster.take_in(seat)
         attendee.connected, attendee.lost_at_ms = True, None
         attendee.waiting_told = None
@@ -137,7 +131,7 @@ class Room:
         effects: list[Effect] = []
         if attendee.place is Place.AWAY:
             attendee.place = Place.LOBBY
-            effects.append(Tell(events.MemberWaiting(**self._fact(now_ms), **_about(attendee))))
+            effects.append(Tell(events.MemberWaiting(**self._clock.fact(now_ms), **about(attendee))))
         return effects + self._settle(now_ms)
 
     def disconnect(self, member_id: str, now_ms: int) -> list[Effect]:
@@ -151,7 +145,7 @@ class Room:
             if not self._recording.has_consented(attendee):
                 # Their sound and picture may outlive the socket, and who is not present is not asked.
                 effects.append(DropMedia(member_id))
-            effects += self._to_present(wire.Changed(self._roster.as_member(attendee)))
+            effects += to_present(self._roster, wire.Changed(self._roster.as_member(attendee)))
         effects += self._settle(now_ms)
         self._note_whether_empty(now_ms)
         return effects
@@ -169,10 +163,10 @@ class Room:
 
     def close(self, reason: str, now_ms: int) -> list[Effect]:
         """End the consultation for everybody. reason: ended, idle, or the application's word."""
-        effects = self._close_for_all(_end_reason(reason), "ended", now_ms)
+        effects = self._close_for_all(end_reason(reason), "ended", now_ms)
         self.closed = reason
-        if self.started and effects:
-            effects.append(Tell(events.RoomClosed(**self._fact(now_ms), reason=reason)))
+        if self._clock.started and effects:
+            effects.append(Tell(events.RoomClosed(**self._clock.fact(now_ms), reason=reason)))
         return effects
 
     def suspend(self, now_ms: int) -> list[Effect]:
@@ -206,7 +200,7 @@ class Room:
         match message:
             case wire.Point():
                 pointed = wire.Pointed(attendee.member_id, message.x, message.y, message.visible)
-                return self._to_present(pointed, besides=attendee)
+                return to_present(self._roster, pointed, besides=attendee)
             case wire.Show():
                 return self._show(attendee, message, now_ms)
             case wire.Offer():
@@ -251,7 +245,7 @@ class Room:
             one.person_id == seat.person_id and one.member_id != seat.member_id and one.place is not Place.AWAY
             for one in self._roster.attendees.values()
         )
-        begun = self.started or seat.started_at_ms is not None
+        begun = self._clock.started or seat.started_at_ms is not None
         if not here and (Grant.HOST in seat.grants or (admitted and begun)):
             if len(self._roster.inside()) >= MAX_INSIDE:
                 raise RoomFull(seat.member_id)
@@ -262,31 +256,31 @@ class Room:
         """Whether somebody who is not inside needs nobody's leave to enter."""
         if self._roster.is_second_device(attendee) or len(self._roster.inside()) >= MAX_INSIDE:
             return False
-        return attendee.hosts or (attendee.admitted and self.started)
+        return attendee.hosts or (attendee.admitted and self._clock.started)
 
     def _enter(self, attendee: Attendee, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         if attendee.place is Place.LOBBY:
-            effects += self._knock_gone(attendee)
+            effects += knock_gone(self._roster, attendee)
         attendee.place, attendee.waiting_told = Place.INSIDE, None
         attendee.admitted = True
         if not attendee.connected:
             attendee.lost_at_ms = now_ms
-        if not self.started:
-            self._origin_ms = now_ms
-            effects.append(Tell(events.RoomOpened(**self._fact(now_ms))))
+        if not self._clock.started:
+            self._clock.start(now_ms)
+            effects.append(Tell(events.RoomOpened(**self._clock.fact(now_ms))))
         # A newcomer who has not consented pauses the recording before anything else happens.
         effects += self._assess_recording(now_ms, besides=attendee)
         if attendee.connected:
             effects.append(self._welcome(attendee, now_ms))
-        effects += self._to_present(wire.Joined(self._roster.as_member(attendee)), besides=attendee)
-        effects.append(Tell(events.MemberJoined(**self._fact(now_ms), **_about(attendee))))
+        effects += to_present(self._roster, wire.Joined(self._roster.as_member(attendee)), besides=attendee)
+        effects.append(Tell(events.MemberJoined(**self._clock.fact(now_ms), **about(attendee))))
         return effects
 
     def _return(self, attendee: Attendee, now_ms: int) -> list[Effect]:
         effects = self._assess_recording(now_ms, besides=attendee)
         effects.append(self._welcome(attendee, now_ms))
-        effects += self._to_present(wire.Changed(self._roster.as_member(attendee)), besides=attendee)
+        effects += to_present(self._roster, wire.Changed(self._roster.as_member(attendee)), besides=attendee)
         return effects + self._settle(now_ms)
 
     def _go(self, attendee: Attendee, reason: str, now_ms: int, *, told: wire.EndReason | None = None) -> list[Effect]:
@@ -294,16 +288,16 @@ class Room:
         effects: list[Effect] = []
         was, was_connected = attendee.place, attendee.connected
         if was is Place.LOBBY:
-            effects += self._knock_gone(attendee)
+            effects += knock_gone(self._roster, attendee)
         attendee.place, attendee.connected, attendee.lost_at_ms = Place.AWAY, False, None
         attendee.waiting_told, attendee.microphone, attendee.camera = None, False, False
         if was_connected:
             effects.append(CloseSocket(attendee.member_id, told))
         if was is Place.INSIDE:
             effects.append(DropMedia(attendee.member_id))
-            effects += self._to_present(wire.Left(attendee.member_id, reason))
+            effects += to_present(self._roster, wire.Left(attendee.member_id, reason))
         if was is not Place.AWAY:
-            effects.append(Tell(events.MemberLeft(**self._fact(now_ms), **_about(attendee), reason=reason)))
+            effects.append(Tell(events.MemberLeft(**self._clock.fact(now_ms), **about(attendee), reason=reason)))
         self._note_whether_empty(now_ms)
         return effects
 
@@ -315,7 +309,7 @@ class Room:
             raise RoomFull(member_id)
         attendee.admitted = True
         effects: list[Effect] = [
-            Tell(events.MemberAdmitted(**self._fact(now_ms), **_about(attendee), by=host.member_id))
+            Tell(events.MemberAdmitted(**self._clock.fact(now_ms), **about(attendee), by=host.member_id))
         ]
         for device in first_devices:
             device.admitted = False
@@ -338,7 +332,7 @@ class Room:
         attendee.microphone, attendee.camera = message.microphone, message.camera
         if attendee.place is not Place.INSIDE:
             return []
-        return self._to_present(wire.Changed(self._roster.as_member(attendee)), besides=attendee)
+        return to_present(self._roster, wire.Changed(self._roster.as_member(attendee)), besides=attendee)
 
     def _set_consent(self, attendee: Attendee, message: wire.SetConsent, now_ms: int) -> list[Effect]:
         if message.given and message.wording != wire.CONSENT_WORDING:
@@ -346,12 +340,12 @@ class Room:
         if not self._recording.answer(attendee.person_id, message.given):
             return []
         kind = events.ConsentGiven if message.given else events.ConsentRefused
-        told = Tell(kind(**self._fact(now_ms), **_about(attendee), wording=message.wording))
+        told = Tell(kind(**self._clock.fact(now_ms), **about(attendee), wording=message.wording))
         return [told, *self._settle(now_ms)]
 
     def _show(self, attendee: Attendee, message: wire.Show, now_ms: int) -> list[Effect]:
         self._view.show(message.view, attendee.member_id, now_ms)
-        effects = self._to_present(wire.ViewChanged(message.view, attendee.member_id, message.revision))
+        effects = to_present(self._roster, wire.ViewChanged(message.view, attendee.member_id, message.revision))
         return effects + self._tell_view(self._view.settled(now_ms), now_ms)
 
     def _say(self, attendee: Attendee, message: wire.Say, now_ms: int) -> list[Effect]:
@@ -364,8 +358,8 @@ class Room:
         seat, at_ms = attendee.seat, self.clock_ms(now_ms)
         line = wire.ChatLine(message.line_id, seat.member_id, seat.name, seat.role, text, at_ms)
         self._chat.keep(attendee.person_id, line)
-        told = events.ChatSaid(**self._fact(now_ms), **_about(attendee), line_id=line.line_id, text=text)
-        return [*self._to_present(wire.Said(line)), Tell(told)]
+        told = events.ChatSaid(**self._clock.fact(now_ms), **about(attendee), line_id=line.line_id, text=text)
+        return [*to_present(self._roster, wire.Said(line)), Tell(told)]
 
     # What follows from a change ------------------------------------------------------------------------------------
 
@@ -378,27 +372,8 @@ class Room:
             if self._may_enter(attendee):
                 effects += self._enter(attendee, now_ms)
         for attendee in self._roster.waiting():
-            effects += self._tell_lobby(attendee)
+            effects += lobby_news(self._roster, attendee)
         return effects
-
-    def _tell_lobby(self, attendee: Attendee) -> list[Effect]:
-        effects: list[Effect] = []
-        member = self._roster.as_member(attendee)
-        waiting = wire.Waiting(member.member_id, self._roster.host_present(), member.second_device)
-        if attendee.connected and waiting != attendee.waiting_told:
-            attendee.waiting_told = waiting
-            effects.append(Send((attendee.member_id,), waiting))
-        audience = self._roster.knock_audience(attendee)
-        if member != attendee.knock_told:
-            attendee.knock_told = member
-            if audience:
-                effects.append(Send(audience, wire.Knock(member)))
-        return effects
-
-    def _knock_gone(self, attendee: Attendee) -> list[Effect]:
-        attendee.knock_told = None
-        audience = self._roster.knock_audience(attendee)
-        return [Send(audience, wire.KnockGone(attendee.member_id))] if audience else []
 
     def _assess_recording(self, now_ms: int, *, besides: Attendee | None = None) -> list[Effect]:
         recording = self._recording.assess(self._roster.present(), now_ms)
@@ -409,22 +384,21 @@ class Room:
         if without_time(recording) != self._recording_shown:
             self._recording_shown = without_time(recording)
             changed = wire.RecordingChanged(recording, self.clock_ms(now_ms))
-            effects += self._to_present(changed, besides=besides)
+            effects += to_present(self._roster, changed, besides=besides)
         told = self._recording.state_told()
         if told != self._recording_told:
             self._recording_told = told
-            effects.append(Tell(events.RecordingSwitched(**self._fact(now_ms), state=told)))
+            effects.append(Tell(events.RecordingSwitched(**self._clock.fact(now_ms), state=told)))
         return effects
 
     def _welcome(self, attendee: Attendee, now_ms: int) -> Send:
-        waiting = [one for one in self._roster.waiting() if attendee.member_id in self._roster.knock_audience(one)]
         recording = dataclasses.replace(self._recording_shown, on_ms=self._recording.on_ms(now_ms))
         welcome = wire.Welcome(
             member_id=attendee.member_id,
             now_ms=self.clock_ms(now_ms),
             started_at=self.started_at(),
             members=tuple(self._roster.as_member(one) for one in self._roster.inside()),
-            knocks=tuple(self._roster.as_member(one) for one in waiting),
+            knocks=knocks_heard_by(self._roster, attendee),
             view=self._view.view,
             view_by=self._view.by,
             recording=recording,
@@ -441,20 +415,16 @@ class Room:
             if attendee.connected:
                 effects.append(CloseSocket(attendee.member_id, told))
             attendee.place, attendee.connected, attendee.lost_at_ms = Place.AWAY, False, None
-            effects.append(Tell(events.MemberLeft(**self._fact(now_ms), **_about(attendee), reason=left)))
+            effects.append(Tell(events.MemberLeft(**self._clock.fact(now_ms), **about(attendee), reason=left)))
         effects += self._assess_recording(now_ms)
         return [*effects, CloseMedia()]
 
     # Small parts ---------------------------------------------------------------------------------------------------
 
-    def _to_present(self, message: wire.ToBrowser, *, besides: Attendee | None = None) -> list[Effect]:
-        to = tuple(one.member_id for one in self._roster.present() if one is not besides)
-        return [Send(to, message)] if to else []
-
     def _tell_view(self, shown: Shown | None, now_ms: int) -> list[Effect]:
         if shown is None:
             return []
-        fact = self._fact(shown.shown_at_ms)
+        fact = self._clock.fact(shown.shown_at_ms)
         return [Tell(events.ViewShown(**fact, by=shown.by, **dataclasses.asdict(shown.view)))]
 
     def _grace_ends_ms(self, attendee: Attendee) -> int | None:
@@ -465,34 +435,3 @@ class Room:
     def _note_whether_empty(self, now_ms: int) -> None:
         if self._empty_since_ms is None and not self._roster.anybody_connected():
             self._empty_since_ms = now_ms
-
-    def _fact(self, now_ms: int) -> dict[str, Any]:
-        return {
-            "event_id": self._new_id(),
-            "room_id": self.room_id,
-            "at_ms": self.clock_ms(now_ms),
-            "happened_at": self._wall(now_ms),
-        }
-
-    def _wall(self, now_ms: int) -> str:
-        instant = datetime.fromtimestamp((self._wall_at_zero_ms + now_ms) / 1000, UTC)
-        return instant.isoformat(timespec="milliseconds")
-
-
-def _about(attendee: Attendee) -> dict[str, Any]:
-    seat = attendee.seat
-    return {
-        "member_id": seat.member_id,
-        "person_id": seat.person_id,
-        "name": seat.name,
-        "role": seat.role.value,
-    }
-
-
-def _end_reason(reason: str) -> wire.EndReason:
-    """What browsers hear when the room closes for a reason of the application's."""
-    known: wire.EndReason = "ended"
-    for one in get_args(wire.EndReason):
-        if one == reason:
-            known = one
-    return known
