@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Page
 
 from tests.browser.call_page import (
@@ -17,6 +18,8 @@ from tests.browser.call_page import (
 )
 from tests.browser.chromium import find_accessibility_faults
 from tests.conftest import Server
+
+pytestmark = pytest.mark.timeout(240)  # two Chromium processes on a busy machine
 
 INSIDE = "body[data-phase=inside]"
 OTHER = ".tile:not(.is-me)"
