@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import IO
 
 import uvloop
 from aiohttp import web
@@ -106,7 +107,7 @@ def _secret_key(home: Path) -> str:
 
 
 @contextlib.contextmanager
-def _open_log(home: Path) -> Iterator[object]:
+def _open_log(home: Path) -> Iterator[IO[str]]:
     folder = home / "log"
     folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "consult.log").open("a", encoding="utf-8", buffering=1) as file:

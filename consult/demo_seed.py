@@ -1,4 +1,4 @@
-"""What the demonstration begins with, put in through the services as people would: staff, hours, a case, an appointment.
+"""What the demonstration begins with, put in through the services as people would: staff, a case, an appointment.
 
 May run any number of times: what is there stays, and an appointment that can be used now is always there afterwards.
 """

@@ -55,7 +55,7 @@ async def enqueue(
 
     key: while a job with this key waits or runs, another one is not added. payload: ids alone, nothing a person wrote.
     """
-    queries = Queries(AsyncpgDriver(conn))  # type: ignore[arg-type]
+    queries = Queries(AsyncpgDriver(conn))
     body = json.dumps(payload, separators=(",", ":")).encode()
     await queries.enqueue([kind], [body], [0], [after], [key], on_conflict="skip")
 

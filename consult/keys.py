@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    import asyncpg
+    from asyncpg import Pool
 
     from consult.jobs import Jobs
     from consult.settings import Settings
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from signaling.bus import Bus, RoomDirectory
     from signaling.endpoint import RoomEndpoint
     from signaling.hub import Hub
-
-    Pool = asyncpg.Pool
 else:
     Settings = Pool = BlobStore = Bus = RoomDirectory = Jobs = Limiter = OpenSockets = Hub = RoomEndpoint = object
 

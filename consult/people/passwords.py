@@ -1,4 +1,4 @@
-"""Passwords as argon2id hashes. Hashing takes a good part of a second on purpose, so it runs in a thread, two at a time."""
+"""Passwords as argon2id hashes. Hashing is slow on purpose, so it runs in a thread, two at a time."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ where role = $1 and disabled_at is null
 order by name, id
 """
 
-UPDATE_PASSWORD = """
+UPDATE_HASH = """
 update staff set password_hash = $2 where id = $1
 """
 
@@ -114,7 +114,7 @@ async def list_by_role(conn: Connection, role: StaffRole) -> list[Staff]:
 
 
 async def update_password(conn: Connection, staff_id: StaffId, password_hash: str) -> None:
-    await conn.execute(UPDATE_PASSWORD, staff_id, password_hash)
+    await conn.execute(UPDATE_HASH, staff_id, password_hash)
 
 
 async def insert_session(conn: Connection, token_hash: bytes, staff_id: StaffId, now: datetime) -> None:

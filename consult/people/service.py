@@ -1,7 +1,7 @@
 """Staff accounts and sessions.
 
-A session is an opaque token in a cookie; the database holds its SHA-256. It ends by signing out, after 15 idle minutes and
-after 12 hours. Functions take a connection; who calls owns the transaction.
+A session is an opaque token in a cookie; the database holds its SHA-256. It ends by signing out, after 15 idle minutes
+and after 12 hours. Functions take a connection; who calls owns the transaction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Static files: addresses that change with their content, long caching, compressed once.
 
-`asset("js/room.js")` gives /static/<fingerprint>/js/room.js. The fingerprint is of the whole folder, so that an ES module
-which imports "./words.js" gets the file of the same moment, and every file may be cached for ever.
+`asset("js/room.js")` gives /static/<fingerprint>/js/room.js. The fingerprint is of the whole folder, so that an ES
+module which imports "./words.js" gets the file of the same moment, and every file may be cached for ever.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import brotli
 from aiohttp import web
 
 TYPES = {
-    ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml", ".json": "application/json", ".wasm": "application/wasm", ".webmanifest": "application/json",
+    ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json",
+    ".wasm": "application/wasm",
     ".txt": "text/plain; charset=utf-8", ".woff2": "font/woff2", ".wav": "audio/wav",
 }  # fmt: skip
 COMPRESSED = {".js", ".mjs", ".css", ".svg", ".json", ".wasm", ".txt"}

@@ -18,6 +18,7 @@ from aiohttp.typedefs import Handler
 
 from consult.domain.errors import BodyRefused, ProofMissing
 from consult.keys import SETTINGS
+from consult.web.forms import BROKEN_PARTS
 from consult.web.request_keys import FORM_TOKEN, PARTS
 from consult.web.session import STAFF_COOKIE, VISIT_COOKIE, read_cookie, set_cookie
 
@@ -29,7 +30,7 @@ MAX_PROOF_CHARS = 100
 
 
 def proof(request: web.Request) -> str:
-    """Return what this browser's next form has to carry. Made before a session exists, it needs `keep_before_cookie`."""
+    """Return what this browser's next form has to carry. Before a session exists it needs `keep_before_cookie`."""
     tokens = _tokens(request)
     if not tokens:
         request[FORM_TOKEN] = secrets.token_urlsafe(32)
@@ -60,7 +61,7 @@ async def require_proof(request: web.Request, handler: Handler) -> web.StreamRes
         _check_origin(request)
         given = (await _given_proof(request)).encode()[:MAX_PROOF_CHARS]
         expected = [_proof_of(request, token).encode() for token in _tokens(request)]
-        if not any([hmac.compare_digest(given, each) for each in expected]):
+        if not any(hmac.compare_digest(given, each) for each in expected):
             raise ProofMissing("proof")
     return await handler(request)
 
@@ -84,7 +85,7 @@ async def _given_proof(request: web.Request) -> str:
     if request.content_type == "application/x-www-form-urlencoded":
         try:
             value = (await request.post()).get(FIELD)
-        except ValueError:  # an unknown charset, bytes that are none of its
+        except (ValueError, LookupError):  # bytes that are none of the charset, an unknown charset
             raise BodyRefused("form") from None
         return value if isinstance(value, str) else ""
     if request.content_type == "multipart/form-data":
@@ -100,5 +101,5 @@ async def _proof_in_upload(request: web.Request) -> str:
         if not isinstance(first, BodyPartReader) or first.name != FIELD:
             return ""
         return (await first.read_chunk(MAX_PROOF_CHARS)).decode("ascii", "replace").strip()
-    except (ValueError, AssertionError, KeyError):  # what the parser raises over a broken body
+    except BROKEN_PARTS:
         raise BodyRefused("multipart") from None

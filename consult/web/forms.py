@@ -1,7 +1,7 @@
 """What people filled in, read once and kept: typed values, a sentence for each wrong field, everything as typed.
 
-A view does: `form = await read_form(request)`, asks it for values, then `form.raise_if_wrong()`, or shows its page again
-with `form.values` and `form.errors`. JSON bodies read like forms.
+A view does: `form = await read_form(request)`, asks it for values, then `form.raise_if_wrong()`, or shows its page
+again with `form.values` and `form.errors`. JSON bodies read like forms.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from consult.domain.errors import BodyRefused, InvalidInput
 from consult.domain.words import N_
 from consult.web.request_keys import PARTS, WORDS
 from consult.web.words import Words
 
+# What aiohttp's parser raises over a body that is broken or ends in the middle.
+BROKEN_PARTS = (ValueError, AssertionError, LookupError, EOFError, StopAsyncIteration, HttpProcessingError)
 CHUNK_BYTES = 256 * 1024
 MAX_FIELDS = 200
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -128,7 +131,7 @@ async def read_form(request: web.Request) -> Form:
         return await _read_small_parts(request, words)
     try:
         posted = await request.post()
-    except ValueError:
+    except (ValueError, LookupError):
         raise BodyRefused("form") from None
     if len(posted) > MAX_FIELDS:
         raise BodyRefused("fields")
@@ -195,7 +198,7 @@ async def read_upload(request: web.Request, name: str = "file") -> Upload:
             value = await part.read_chunk(CHUNK_BYTES)
             if part.name != "csrf":
                 fields[part.name] = _clean(value.decode("utf-8", "replace"))
-    except (ValueError, AssertionError, KeyError):
+    except BROKEN_PARTS:
         raise BodyRefused("multipart") from None
     return Upload(None, "", fields, _nothing())
 
@@ -204,10 +207,11 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     try:
         while chunk := await part.read_chunk(CHUNK_BYTES):
             yield chunk
-    except (ValueError, AssertionError):  # the body ended in the middle
+    except BROKEN_PARTS:
         raise BodyRefused("multipart") from None
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
         yield chunk

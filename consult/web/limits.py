@@ -1,6 +1,8 @@
-"""How often somebody may try what could be guessed or flooded. Counted in Redis if there is one, else in this process."""
+"""How often somebody may try what could be guessed or flooded. Counted in Redis if there is one, else here."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -43,4 +45,5 @@ class Limiter:
             if self._storage.timer is not None:
                 self._storage.timer.cancel()
             return
-        await self._storage.bridge.storage.aclose()
+        bridge: Any = self._storage.bridge
+        await bridge.storage.aclose()

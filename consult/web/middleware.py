@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its log line, safe headers, and errors turned into a page or problem+json."""
+"""What happens around every request: its id, its log line, safe headers, errors as a page or problem+json."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from consult.domain.errors import (
 )
 from consult.domain.words import N_
 from consult.keys import SETTINGS
-from consult.web.address import wants_page
 from consult.log import facts_of
+from consult.web.address import wants_page
 from consult.web.render import reader_words, render
 from consult.web.request_keys import ERROR_CODE, REFERENCE, WORDS
 

@@ -1,7 +1,8 @@
 """Pages: Jinja2 templates in the reader's language, with what every page needs.
 
 A template has: _, ngettext and {% trans %} (named values as %(name)s), language, csrf, clinic_name, staff, visit,
-asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place, number, file_size.
+asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place, number,
+file_size.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def render(
     words = request[WORDS] = reader_words(request)
     settings = request.app[SETTINGS]
     page = request.app[PAGES].environment(words.language).get_template(template)
-    known = {
+    known: dict[str, Any] = {
         "csrf": csrf.proof(request),
         "clinic_name": settings.clinic_name,
         "staff": request.get(STAFF),

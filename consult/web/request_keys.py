@@ -15,8 +15,8 @@ else:
 
 REFERENCE = web.RequestKey("reference", str)  # what a person and the log call this request by
 WORDS = web.RequestKey("words", Words)  # the reader's language: request[WORDS].gettext
-STAFF: web.RequestKey[Staff | None] = web.RequestKey("staff", object)
-VISIT: web.RequestKey[Visit | None] = web.RequestKey("visit", object)
+STAFF: web.RequestKey[Staff | None] = web.RequestKey("staff")
+VISIT: web.RequestKey[Visit | None] = web.RequestKey("visit")
 PARTS = web.RequestKey("parts", MultipartReader)  # an upload whose first part was read
 FORM_TOKEN = web.RequestKey("form_token", str)
 ERROR_CODE = web.RequestKey("error_code", str)

@@ -81,7 +81,7 @@ def _script_words(catalogue: Catalog, language: str) -> dict[str, Any]:
         if not message.id or not any(place.endswith(".js") for place, _line in message.locations):
             continue
         if isinstance(message.id, tuple | list):
-            forms = [form for form in message.string if form]
+            forms = [form for form in message.string or () if form]
             if forms:
                 words[message.id[0]] = forms
         elif message.string and not message.fuzzy:

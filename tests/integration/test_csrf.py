@@ -24,9 +24,12 @@ def addresses(app: web.Application, *, unsafe: bool) -> list[tuple[str, str]]:
     for route in app.router.routes():
         if (route.method in UNSAFE) is not unsafe or route.resource is None or route.method == "HEAD":
             continue
-        canonical = route.resource.canonical
-        found.append((route.method, re.sub(r"\{(\w+)\}", lambda part: filler(part[1], canonical), canonical)))
+        found.append((route.method, filled(route.resource.canonical)))
     return found
+
+
+def filled(canonical: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda part: filler(part[1], canonical), canonical)
 
 
 def filler(name: str, canonical: str) -> str:
