@@ -15,6 +15,7 @@ from consult.records.model import Record, UploadedBy
 from consult.web.address import client_address, wants_page
 from consult.web.forms import Form, read_upload
 from consult.web.params import number_in_path, uuid_in_path
+from consult.web.render import reader_words
 from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
@@ -70,7 +71,7 @@ async def _take(request: web.Request, case_id: CaseId) -> Record:
 
 def _marked(request: web.Request, refused: ConsultError) -> Form:
     """The case page's form with what was wrong beside its field."""
-    form = Form(request["words"], {})
+    form = Form(reader_words(request), {})
     if isinstance(refused, InvalidInput):
         form.take(refused)
     else:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from consult.domain.ids import StaffId
 from consult.scheduling.model import DayLine, Slot
@@ -81,15 +80,18 @@ class Span:
         return int((at - self.starts_at) // timedelta(minutes=1))
 
 
-def span_of(slots: Sequence[Slot], day: Slot, zone: ZoneInfo) -> Span:
-    """Return the hours that hold everything of a day, and at least the usual ones. day: its first and last instant."""
-    midnight = day.starts_at
-    first, last = FIRST_HOUR, LAST_HOUR
-    for slot in slots:
-        begins, ends = max(slot.starts_at, midnight), min(slot.ends_at, day.ends_at)
-        first = min(first, int((begins - midnight) // timedelta(hours=1)))
-        last = max(last, -int(-(ends - midnight) // timedelta(hours=1)))
-    return Span(midnight + timedelta(hours=first), first, min(last, 24))
+def span_of(slots: Sequence[Slot], day: Slot) -> Span:
+    """Return the hours that hold everything of a day, the usual number at least. day: its first and last instant."""
+    midnight, hour = day.starts_at, timedelta(hours=1)
+    all_day = -int(-(day.ends_at - midnight) // hour)
+    if not slots:
+        return Span(midnight + FIRST_HOUR * hour, FIRST_HOUR, LAST_HOUR)
+    first = int((max(min(slot.starts_at for slot in slots), midnight) - midnight) // hour)
+    last = -int(-(min(max(slot.ends_at for slot in slots), day.ends_at) - midnight) // hour)
+    if last - first < LAST_HOUR - FIRST_HOUR:  # a board of two hours would be hard to read the day from
+        first = max(min(first, FIRST_HOUR), last - (LAST_HOUR - FIRST_HOUR), 0)
+        last = min(max(last, first + LAST_HOUR - FIRST_HOUR), all_day)
+    return Span(midnight + first * hour, first, last)
 
 
 def columns_of(

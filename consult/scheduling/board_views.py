@@ -44,7 +44,7 @@ async def show_board(request: web.Request) -> web.Response:
         for expert_id, slots in ahead.items()
     }
     taken = [Slot(line.appointment.starts_at, line.appointment.ends_at) for line in lines]
-    span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds, zone)
+    span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds)
     columns = columns_of([expert.id for expert in experts], lines, free, span, now)
     by_id = {line.appointment.id: line for line in urgent}
     return render(

@@ -154,6 +154,7 @@ async def _render_booking(
             "values": form.values if form else {},
             "errors": form.errors if form else {},
             "staff_zone": staff.time_zone,
+            "now": now,
         },
         status=(refused.status if refused else status) if form else 200,
     )

@@ -50,7 +50,10 @@ function mount(form) {
       const reason = error instanceof ApiError ? error.message : _("Please try again.");
       const retry = element("button", { type: "button", className: "button" }, _("Try again"));
       retry.addEventListener("click", () => { failed -= 1; void take(file, line); });
-      line.append(element("p", { className: "field-wrong" }, _("“{file}” did not arrive. {reason}", { file: file.name, reason })), retry);
+      // A file that was refused is refused again: only what failed on the way has a second try.
+      const passing = !(error instanceof ApiError) || error.status === 0 || error.status === 429 || error.status >= 500;
+      line.append(element("p", { className: "field-wrong" }, _("“{file}” did not arrive. {reason}", { file: file.name, reason })));
+      if (passing) line.append(retry);
       tell(_("“{file}” did not arrive. {reason}", { file: file.name, reason }));
     } finally {
       running -= 1;

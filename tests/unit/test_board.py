@@ -1,0 +1,93 @@
+"""The board without a database: states, hours, columns, what needs a hand."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.scheduling.board import LineState, columns_of, needs_of, span_of, state_of
+from consult.scheduling.model import Appointment, DayLine, Slot
+
+DAY = Slot(datetime(2026, 3, 12, tzinfo=UTC), datetime(2026, 3, 13, tzinfo=UTC))
+TEN = DAY.starts_at + timedelta(hours=10)
+EXPERT = StaffId(3)
+MINUTE = timedelta(minutes=1)
+
+
+def line(starts_at: datetime = TEN, *, records: int = 2) -> DayLine:
+    appointment = Appointment(
+        AppointmentId(uuid.uuid4()),
+        1,
+        CaseId(7),
+        EXPERT,
+        starts_at,
+        starts_at + 45 * MINUTE,
+        StaffId(1),
+        DAY.starts_at,
+        None,
+    )
+    return DayLine(appointment, "Ana Ribeiro", "Lung cancer", records, 1, False, None, None, None)
+
+
+def test_an_appointment_goes_through_its_states() -> None:
+    booked = line()
+    assert state_of(booked, TEN - 60 * MINUTE) is LineState.READY
+    assert state_of(replace(booked, record_count=0), TEN - 60 * MINUTE) is LineState.NO_RECORDS
+    assert state_of(replace(booked, record_count=0), TEN - timedelta(days=5)) is LineState.READY
+    assert state_of(booked, TEN + 2 * MINUTE) is LineState.READY
+    assert state_of(booked, TEN + 3 * MINUTE) is LineState.LATE
+    assert state_of(replace(booked, waiting_since=TEN), TEN + 3 * MINUTE) is LineState.LOBBY
+    assert state_of(replace(booked, call_started_at=TEN), TEN + 90 * MINUTE) is LineState.LIVE
+    assert state_of(replace(booked, call_started_at=TEN, call_ended_at=TEN), TEN) is LineState.OVER
+    assert state_of(booked, TEN + 45 * MINUTE) is LineState.MISSED
+
+
+def test_who_waits_comes_before_who_is_late_and_that_before_missing_records() -> None:
+    now = TEN + 10 * MINUTE
+    needs = needs_of(
+        [
+            line(TEN + 120 * MINUTE, records=0),
+            line(TEN),
+            replace(line(TEN + 20 * MINUTE), waiting_since=TEN + 4 * MINUTE),
+            line(TEN + 60 * MINUTE),
+        ],
+        now,
+    )
+    assert [(need.state, need.minutes) for need in needs] == [
+        (LineState.LOBBY, 6),
+        (LineState.LATE, 10),
+        (LineState.NO_RECORDS, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("from_hour", "to_hour", "shown"),
+    [(9, 15, (8, 17)), (6, 12, (6, 15)), (22, 24, (15, 24)), (0, 1, (0, 9)), (7, 20, (7, 20)), (12, 19, (10, 19))],
+)
+def test_the_board_shows_the_usual_number_of_hours_and_everything_booked(
+    from_hour: int, to_hour: int, shown: tuple[int, int]
+) -> None:
+    slot = Slot(DAY.starts_at + timedelta(hours=from_hour), DAY.starts_at + timedelta(hours=to_hour))
+    span = span_of([slot], DAY)
+    assert (span.first_hour, span.last_hour) == shown
+
+
+def test_an_empty_day_shows_the_usual_hours() -> None:
+    span = span_of([], DAY)
+    assert (span.first_hour, span.last_hour, len(span.marks)) == (8, 17, 9)
+
+
+def test_a_column_holds_appointments_and_free_times_in_order_and_within_the_day() -> None:
+    past_midnight = line(DAY.ends_at - 10 * MINUTE)
+    free = Slot(TEN - 60 * MINUTE, TEN - 15 * MINUTE)
+    span = span_of([free, Slot(past_midnight.appointment.starts_at, past_midnight.appointment.ends_at)], DAY)
+    columns = columns_of([EXPERT], [past_midnight, line()], {EXPERT: [free]}, span, TEN)
+    entries = columns[EXPERT]
+    assert [entry.slot.starts_at for entry in entries] == sorted(entry.slot.starts_at for entry in entries)
+    assert [entry.line is None for entry in entries] == [True, False, False]
+    assert entries[1].from_min == span.minute_of(TEN)
+    assert entries[2].from_min + entries[2].long_min <= (span.last_hour - span.first_hour) * 60
