@@ -125,7 +125,7 @@ async def test_a_command_reaches_every_process_that_listens(make_bus: MakeBus) -
         orderer = make_bus()
         while not all(into == wanted for into in heard):
             for command in wanted:
-                await orderer.order(command)  # type: ignore[arg-type]
+                await orderer.order(command)
             await asyncio.sleep(0.05)
         for listener in listeners:
             listener.cancel()

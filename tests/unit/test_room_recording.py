@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from signaling import events
 from signaling import messages as wire
-from signaling.effects import AcceptOffer, CloseMedia, CloseSocket, DropMedia, Send, SwitchRecording
+from signaling.effects import AcceptOffer, CloseMedia, CloseSocket, DropMedia, Effect, Send, SwitchRecording
 from signaling.errors import SignalingError, VersionUnsupported
 from signaling.room import GRACE_MS
 from signaling.roster import MAX_INSIDE, MAX_WAITING
@@ -30,9 +30,7 @@ def test_everybody_is_asked_and_recording_begins_with_the_last_yes() -> None:
 
 def test_a_newcomer_pauses_the_recording_before_they_are_welcomed() -> None:
     play = recorded_call("patient").admit(seat("guest"))
-    kinds = [
-        type(one.message) if isinstance(one, Send) and one.to == ("guest",) else type(one) for one in play.last
-    ]
+    kinds = [type(one.message) if isinstance(one, Send) and one.to == ("guest",) else type(one) for one in play.last]
     assert kinds.index(SwitchRecording) < kinds.index(wire.Welcome)
     assert play.sent("guest", wire.Welcome)[0].recording.awaiting == ("guest",)
     assert play.sent("patient", wire.RecordingChanged)[0].recording.state == "asking"
@@ -208,7 +206,7 @@ class AnyCall(RuleBasedStateMachine):
     def remove(self, person_id: str) -> None:
         self._keep_books(self.play.room.remove_person(person_id, "removed", self.play.now_ms))
 
-    def _keep_books(self, effects: list[object]) -> None:
+    def _keep_books(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case SwitchRecording(on):
@@ -229,7 +227,10 @@ class AnyCall(RuleBasedStateMachine):
                     self.inside.discard(member_id)
                 case DropMedia(member_id):
                     self.media.discard(member_id)
-                    if member_id not in self.connected and self.play.room._roster.attendees[member_id].place != "inside":
+                    if (
+                        member_id not in self.connected
+                        and self.play.room._roster.attendees[member_id].place != "inside"
+                    ):
                         self.inside.discard(member_id)
                 case AcceptOffer(member):
                     assert member.member_id in self.inside & self.connected, "no media before admission"
