@@ -1,7 +1,7 @@
 """Bring the catalogues up to date with the words in templates, Python and scripts: `make words`.
 
-Writes locale/consult.pot and merges it into every locale/*/LC_MESSAGES/consult.po. Locations name files only, so that a moved
-line changes nothing; they also tell which words the scripts need.
+Writes locale/consult.pot and merges it into every locale/*/LC_MESSAGES/consult.po. Locations name files only, so that a
+moved line changes nothing; they also tell which words the scripts need.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def extract() -> Catalog:
     """Return every word that people read, with the files it stands in."""
     catalog = Catalog(project="consult", charset="utf-8")
     for folder in ("consult", "templates", "static/js"):
-        found = extract_from_dir(TOP / folder, _below(folder), _options(folder), keywords=KEYWORDS, comment_tags=("Words:",))
-        for file_name, _line, message, comments, context in found:
-            catalog.add(message, None, [(f"{folder}/{file_name}", None)], auto_comments=comments, context=context)
+        found = extract_from_dir(TOP / folder, _below(folder), _options(folder), keywords=KEYWORDS)
+        for file_name, _line, message, _comments, context in found:
+            catalog.add(message, None, [(f"{folder}/{file_name}", None)], context=context)
     return catalog
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tests.browser.sentences import SENTENCES
 
-TEST_WORDS = (0.5, "one two three")
+TEST_WORDS = [(0.5 + 3 * number, "one two three") for number in range(6)]
 EXPERT_VOICE, PATIENT_VOICE = "rms", "awb"
 SECONDS = 100.0
 

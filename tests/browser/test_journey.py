@@ -49,7 +49,7 @@ async def test_a_second_opinion_from_booking_to_transcript(database_url: str, tm
         say(
             tmp_path / "expert.wav",
             script.EXPERT_VOICE,
-            [script.TEST_WORDS, *script.EXPERT_SAYS],
+            [*script.TEST_WORDS, *script.EXPERT_SAYS],
             seconds=script.SECONDS,
         ),
         paint_camera(tmp_path / "expert.y4m", EXPERT_BLUE),
@@ -58,7 +58,7 @@ async def test_a_second_opinion_from_booking_to_transcript(database_url: str, tm
         say(
             tmp_path / "patient.wav",
             script.PATIENT_VOICE,
-            [script.TEST_WORDS, *script.PATIENT_SAYS],
+            [*script.TEST_WORDS, *script.PATIENT_SAYS],
             seconds=script.SECONDS,
         ),
         paint_camera(tmp_path / "patient.y4m", PATIENT_ORANGE),
@@ -216,11 +216,11 @@ async def look_at_records(expert: Room, patient: Room) -> None:
     assert box
     await expert.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     await expect(patient.page.locator("[data-pointer-of]")).to_be_visible()
-    await patient.page.get_by_text("Look around", exact=True).click()
+    await patient.page.get_by_role("radio", name="Look around").check()
     await expert.page.locator("[data-view=next]").click()
     await expect(expert.stage).to_have_attribute("data-page", "3")
     await expect(patient.stage).to_have_attribute("data-page", "2")
-    await patient.page.get_by_text(re.compile("^Follow")).first.click()
+    await patient.page.get_by_role("radio", name=re.compile("^Follow")).check()
     await expect(patient.stage).to_have_attribute("data-page", "3")
     await expert.show_record("photo of the scan")
     await expect(patient.page.get_by_text("photo of the scan").first).to_be_attached()
