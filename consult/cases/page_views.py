@@ -88,18 +88,22 @@ async def open_case(request: web.Request) -> web.Response:
     staff = await require_staff(request, StaffRole.SCHEDULER)
     form = await read_form(request)
     patient = NewPatient(
-        name=form.text("name", required=True, max_chars=MAX_NAME_CHARS),
+        name=form.text("name", max_chars=MAX_NAME_CHARS),
         email=form.text("email", max_chars=MAX_EMAIL_CHARS),
         born_on=form.date("born_on", required=False),
         language=form.choice("language", request.app[SETTINGS].languages),
     )
     texts = {
-        "diagnosis": form.text("diagnosis", required=True, max_chars=MAX_DIAGNOSIS_CHARS),
+        "diagnosis": form.text("diagnosis", max_chars=MAX_DIAGNOSIS_CHARS),
         "plan": form.text("plan", max_chars=MAX_TEXT_CHARS),
         "history": form.text("history", max_chars=MAX_TEXT_CHARS),
         "referring_physician": form.text("referring_physician", max_chars=MAX_NAME_CHARS),
         "first_question": form.text("question", max_chars=MAX_QUESTION_CHARS),
     }
+    if not patient.name:  # named, because the summary above the form stands without the fields' labels
+        form.wrong("name", service.NAME_MISSING)
+    if not texts["diagnosis"]:
+        form.wrong("diagnosis", service.DIAGNOSIS_MISSING)
     if not form.errors:
         try:
             async with request.app[POOL].acquire() as conn:
@@ -119,7 +123,7 @@ async def show_case(request: web.Request) -> web.Response:
 async def ask_question(request: web.Request) -> web.Response:
     case_id = CaseId(number_in_path(request))
     form = await read_form(request)
-    text = form.text("question", required=True, max_chars=MAX_QUESTION_CHARS)
+    text = form.text("question", max_chars=MAX_QUESTION_CHARS)
     async with request.app[POOL].acquire() as conn:
         await require_case_reader(request, conn, case_id)
         if not form.errors:

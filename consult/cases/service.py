@@ -31,6 +31,8 @@ from consult.domain.ids import CaseId, PatientId, QuestionId, StaffId
 from consult.domain.words import N_
 
 MAX_LISTED = 200
+NAME_MISSING = N_("Write the patient's name.")
+DIAGNOSIS_MISSING = N_("Write what the diagnosis is, in a few words.")
 TOO_LONG = N_("This is too long. Please write it shorter.")
 
 
@@ -54,7 +56,7 @@ async def open_case(
     diagnosis, first_question = diagnosis.strip(), first_question.strip()
     wrong = _wrong_patient_fields(patient, now.date())
     if not diagnosis:
-        wrong["diagnosis"] = N_("Write what the diagnosis is, in a few words.")
+        wrong["diagnosis"] = DIAGNOSIS_MISSING
     for field, text, limit in (
         ("diagnosis", diagnosis, MAX_DIAGNOSIS_CHARS),
         ("plan", plan, MAX_TEXT_CHARS),
@@ -191,7 +193,7 @@ def _trimmed(patient: NewPatient) -> NewPatient:
 def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
     wrong: dict[str, str] = {}
     if not patient.name:
-        wrong["name"] = N_("Write the patient's name.")
+        wrong["name"] = NAME_MISSING
     elif len(patient.name) > MAX_NAME_CHARS:
         wrong["name"] = TOO_LONG
     if patient.email and not _looks_like_email(patient.email):
