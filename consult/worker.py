@@ -24,6 +24,7 @@ from consult.db.pool import Connection, Pool
 from consult.domain.clock import utc_now
 from consult.jobs import Jobs, Payload
 from consult.log import facts_of
+from consult.notices import service as notices
 from consult.settings import Settings
 from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
@@ -93,6 +94,7 @@ def register_jobs(
         await transcripts.transcribe_segment(desk, UUID(payload["segment_id"]))
 
     jobs.handle(consultations.FILE_SEGMENT, file_segment)
+    notices.register_jobs(jobs, pool=pool, settings=settings)
     # One core is left to calls: recognition of a second segment waits.
     jobs.handle(transcripts.TRANSCRIBE_SEGMENT, transcribe_segment, most_at_once=max(1, (os.cpu_count() or 2) // 2))
 

@@ -15,14 +15,14 @@ import structlog
 from consult import jobs
 from consult.domain.clock import utc_now
 from consult.domain.ids import AppointmentId
+from consult.files import folder
 from consult.notices import outbox, queries
 from consult.notices.letters import write_letter
 from consult.notices.model import Mail, MailId, MailKind, mail_id_from
 from consult.notices.outbox import Letter
 from consult.scheduling import service as scheduling
-from consult.scheduling.links import read_number
 from consult.settings import Settings
-from consult.web.words import Languages
+from consult.web.words import Languages, load_languages
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ async def request_new_link(conn: asyncpg.Connection, number_or_email: str, now: 
     how often.
     """
     typed = number_or_email.strip()[:254]
-    number, address = (None, typed) if "@" in typed else (read_number(typed), "")
+    number, address = (None, typed) if "@" in typed else (scheduling.read_number(typed), "")
     if number is None and not address:
         return
     for appointment_id in await scheduling.find_for_new_link(conn, number=number, email=address, now=now):
@@ -128,10 +128,9 @@ class MailSender:
         log.info("mail.sent", mail=str(mail_id), kind=mail.kind.value)
 
 
-def register_jobs(
-    worker: jobs.Jobs, *, pool: asyncpg.Pool[asyncpg.Record], settings: Settings, languages: Languages
-) -> None:
+def register_jobs(worker: jobs.Jobs, *, pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> None:
     """Give the worker what this feature does later."""
+    languages = load_languages(folder("locale"), settings.languages)
     worker.handle(SEND_MAIL, MailSender(pool, settings, languages))
 
 

@@ -28,6 +28,7 @@ from consult.scheduling.invitations import (
     open_invitation,
     revoke_links,
 )
+from consult.scheduling.links import read_number
 from consult.scheduling.model import (
     DEFAULT_LENGTH,
     JOIN_AFTER,
@@ -67,6 +68,7 @@ __all__ = [
     "list_free_slots",
     "list_working_hours",
     "open_invitation",
+    "read_number",
     "revoke_links",
     "set_working_hours",
 ]

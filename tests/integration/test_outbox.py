@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from consult.domain.clock import utc_now
 from consult.files import folder
+from consult.jobs import Jobs
 from consult.notices import service as notices
 from consult.notices.outbox import MailNotSent
 from consult.scheduling import service as scheduling
@@ -180,3 +182,19 @@ async def test_with_a_mail_server_there_is_no_outbox_page(
     async with aiohttp.ClientSession(server.url, cookie_jar=jar, headers={"Accept": "text/html"}) as client:
         await sign_in(client, "noor@clinic.example")
         await read(client, "/outbox", 404)
+
+
+async def test_the_worker_sends_what_was_queued(database: Database, settings: Settings) -> None:
+    _clinic, appointment = await booked(database)
+    worker, stop = Jobs(), asyncio.Event()
+    notices.register_jobs(worker, pool=database.pool, settings=settings)
+    running = asyncio.create_task(worker.run(database.pool, stop))
+    try:
+        async with database.pool.acquire() as conn:
+            await notices.queue_invitation(conn, appointment.id, utc_now())
+        async with asyncio.timeout(30):
+            while await database.pool.fetchval("select sent_at from mails") is None or not letters(settings):
+                await asyncio.sleep(0.1)
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 30)
