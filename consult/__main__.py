@@ -113,19 +113,13 @@ async def serve_media(settings: Settings) -> None:
 async def work(settings: Settings) -> None:
     from consult import rooms, storage
     from consult.db.pool import create_pool
-    from consult.files import folder
     from consult.jobs import Jobs
-    from consult.notices import service as notices
-    from consult.web.words import load_languages
     from consult.worker import run_worker
 
     stop = until_signal()
     bus = rooms.open_bus(settings) if settings.redis_url else None
     pool = await create_pool(settings.database_url)
     jobs = Jobs()
-    notices.register_jobs(
-        jobs, pool=pool, settings=settings, languages=load_languages(folder("locale"), settings.languages)
-    )
     try:
         await run_worker(settings, pool, storage.open_store(settings.storage), bus, stop, jobs=jobs)
     finally:

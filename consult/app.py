@@ -19,7 +19,6 @@ from consult.domain.clock import utc_now
 from consult.files import folder
 from consult.jobs import Jobs
 from consult.keys import BUS, DIRECTORY, ENDPOINT, HUB, JOBS, LIMITER, POOL, SETTINGS, SOCKETS, STORE
-from consult.notices import service as notices
 from consult.people import service as people
 from consult.settings import Settings
 from consult.web import assets, health, language
@@ -146,7 +145,6 @@ async def _do_jobs(app: web.Application) -> AsyncIterator[None]:
     """Everything that a worker process does, in this one."""
     settings, stop = app[SETTINGS], asyncio.Event()
     app[JOBS] = jobs = Jobs()
-    notices.register_jobs(jobs, pool=app[POOL], settings=settings, languages=app[LANGUAGES])
     work = asyncio.create_task(run_worker(settings, app[POOL], app[STORE], app[BUS], stop, jobs=jobs), name="worker")
     try:
         yield

@@ -15,7 +15,6 @@ from consult.cases import service as cases
 from consult.cases.model import AskedBy, NewPatient
 from consult.consultations import service as consultations
 from consult.db.pool import Connection, Pool
-from consult.demo_pictures import draw_report, draw_slice
 from consult.domain.access import StaffRole
 from consult.domain.errors import SlotTaken
 from consult.domain.ids import AppointmentId, CaseId
@@ -108,6 +107,8 @@ async def _case(conn: Connection, store: BlobStore, scheduler: Staff, now: datet
 async def _complete(conn: Connection, store: BlobStore, case_id: CaseId, now: datetime) -> None:
     """Add the records and questions of a new case, also after a start that was interrupted."""
     if not await records.list_records(conn, case_id):
+        from consult.demo_pictures import draw_report, draw_slice  # a second start does not draw
+
         for title, file_name, draw in (
             ("Pathology report", "pathology-report.pdf", draw_report),
             ("CT of the chest, one slice", "ct-chest.png", draw_slice),

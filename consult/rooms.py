@@ -24,7 +24,6 @@ from signaling.endpoint import Closer, RoomEndpoint
 from signaling.hub import Hub
 from signaling.ice import IceSettings
 from signaling.local_bus import LocalBus, LocalDirectory
-from signaling.redis_bus import RedisBus, RedisDirectory
 from signaling.relay import RoomMedia
 from signaling.spool import recover_spool
 from signaling.ticket import Role, Seat
@@ -35,11 +34,19 @@ STAFF_ROLES = frozenset({Role.EXPERT, Role.SCHEDULER})
 
 
 def open_bus(settings: Settings) -> Bus:
-    return RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+    if settings.redis_url is None:
+        return LocalBus()
+    from signaling.redis_bus import RedisBus  # only here: the client takes a while to import
+
+    return RedisBus(settings.redis_url)
 
 
 def open_directory(settings: Settings) -> RoomDirectory:
-    return RedisDirectory(settings.redis_url) if settings.redis_url else LocalDirectory()
+    if settings.redis_url is None:
+        return LocalDirectory()
+    from signaling.redis_bus import RedisDirectory
+
+    return RedisDirectory(settings.redis_url)
 
 
 def make_hub(settings: Settings, bus: Bus, directory: RoomDirectory) -> Hub:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import shutil
 import socket
 import subprocess
@@ -35,6 +36,25 @@ class Database:
 
     url: str
     pool: asyncpg.Pool
+
+
+@pytest.fixture(autouse=True)
+def watch_over_tasks(request: pytest.FixtureRequest) -> None:
+    """An asyncio task that outlives its test fails it. Set up first, so torn down after everything else."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_task_is_left")
+
+
+@pytest.fixture
+async def no_task_is_left() -> AsyncIterator[None]:
+    earlier = asyncio.all_tasks()
+    yield
+    deadline = time.monotonic() + 2
+    while (left := {task for task in asyncio.all_tasks() - earlier if task is not asyncio.current_task()}) and (
+        time.monotonic() < deadline
+    ):
+        await asyncio.sleep(0.01)  # what was cancelled may still be tidying up
+    assert not left, f"tasks were left behind: {sorted(task.get_name() for task in left)}"
 
 
 @pytest.fixture(scope="session")

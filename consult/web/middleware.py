@@ -16,6 +16,7 @@ from consult.domain.errors import (
     BodyTooLarge,
     ConsultError,
     InvalidInput,
+    NotAllowed,
     NotFound,
     SignInNeeded,
     VisitNeeded,
@@ -135,6 +136,8 @@ def _from_http(answer: web.HTTPException) -> ConsultError:
         return BodyTooLarge("size")
     if answer.status == 405:
         return WrongMethod("method")
+    if answer.status == 403:
+        return NotAllowed("http")
     refused = BodyRefused("http") if answer.status < 500 else ConsultError("http")
     refused.status = answer.status
     return refused
