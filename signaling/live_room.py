@@ -143,7 +143,7 @@ class LiveRoom:
                 log.error("spool_failed", room_id=self.room_id, reason=reason)
                 self.recording_failed()
             case _:
-                log.info("peer", room_id=self.room_id, event=type(event).__name__, member_id=event.member_id)
+                log.info("peer", room_id=self.room_id, fact=type(event).__name__, member_id=event.member_id)
 
     def offer_answered(self, member_id: str, attempt: int, sdp: str) -> None:
         self._perform(self._room.media_answer(member_id, attempt, sdp))
