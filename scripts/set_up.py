@@ -35,6 +35,7 @@ def main() -> None:
         fail(f"Consult needs Python 3.11, 3.12 or 3.13; this is {version}. Say which: make PYTHON=python3.11")
     make_venv()
     install("requirements-dev.lock" if dev else "requirements.lock")
+    run([PYTHON, "-m", "compileall", "-q", "consult", "signaling"])
     install_browser_libraries(dev=dev)
     if dev:
         find_system_programs()
@@ -60,7 +61,8 @@ def install(lock: str) -> None:
     if f"{kind}:{wanted}" in done or (kind == "plain" and f"dev-plain:{wanted}" in done):
         return
     print(f"Installing {lock} …", flush=True)
-    run([*uv(), "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", lock])
+    # Compiled at once, so that a start does not do it, not even where Python may not write bytecode by itself.
+    run([*uv(), "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON, "--require-hashes", "-r", lock])
     lines = [f"{kind}:{wanted}"]
     if kind == "dev":  # the larger set holds everything of the smaller one
         lines.append(f"dev-plain:{fingerprint('requirements.lock')}")
