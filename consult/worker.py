@@ -124,9 +124,9 @@ async def take(aside: Path, pool: Pool, delivery: Delivery, clock: Callable[[], 
                 await consultations.apply_event(conn, delivery.event, clock(), enqueue=queue.enqueue)
             break
         except _AWAY as error:
-            log.warning("event.waits", event=delivery.event.event_id, tries=tries, **facts_of(error))
+            log.warning("event.waits", event_id=delivery.event.event_id, tries=tries, **facts_of(error))
         except Exception as error:
-            log.error("event.failed", event=delivery.event.event_id, tries=tries, **facts_of(error))
+            log.error("event.failed", event_id=delivery.event.event_id, tries=tries, **facts_of(error))
             if isinstance(error, _UNFIT) or tries >= MOST_TRIES:
                 await asyncio.to_thread(_set_aside, aside, delivery)
                 break

@@ -68,7 +68,7 @@ def stretches(pieces: Iterator[bytes]) -> Iterator[Stretch | int]:
 
 
 def _frames(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Yield frames of `size` bytes, then one shorter, perhaps empty one that ends the stream."""
+    """Yield frames of `size` bytes, then a shorter one that ends the stream: a sample of silence if nothing is left."""
     rest = b""
     for piece in pieces:
         rest += piece
@@ -76,7 +76,7 @@ def _frames(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         for place in range(0, whole, size):
             yield rest[place : place + size]
         rest = rest[whole:]
-    yield rest
+    yield rest or bytes(2)  # the endpointer reads beyond an empty one
 
 
 class Pocketsphinx:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from consult.transcripts import recognise
 from consult.transcripts.errors import AudioUnreadable, EngineUnavailable
 from consult.transcripts.local import LocalEngine
 from consult.transcripts.remote import RemoteEngine, cut
@@ -78,3 +79,11 @@ def test_pocketsphinx_understands_english_alone() -> None:
     engine = LocalEngine("pocketsphinx", model=None)
     assert engine.understands("en-GB")
     assert not engine.understands("es")
+
+
+def test_a_sound_of_whole_frames_and_one_of_a_part_both_come_to_their_end() -> None:
+    from pocketsphinx import Endpointer
+
+    size = Endpointer().frame_bytes
+    for length in (0, size * 100, size * 100 + 2, size * 101 - 2):
+        assert not [found for found in recognise.stretches(iter([bytes(length)])) if not isinstance(found, int)]
