@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import hashlib
 import importlib.util
 import os
 import pwd
@@ -149,7 +148,11 @@ def _reachable_folder(folder: Path, owner: Owner, say: Callable[[str], None]) ->
     """Return the folder, or its stand-in if the owner cannot come to it; it exists and is the owner's afterwards."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not _reaches(folder.parent, owner):
-        stand_in = REACHABLE_HOME / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+        # A file beside it remembers which: without the file, a folder that was deleted and made again starts anew.
+        note = folder.parent / f"{folder.name}-is-in"
+        if not note.exists():
+            note.write_text(str(REACHABLE_HOME / secrets.token_hex(8)))
+        stand_in = Path(note.read_text().strip())
         say(f"PostgreSQL runs as another user than root and cannot come to {folder}; its data is in {stand_in}.")
         folder = stand_in
         REACHABLE_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)

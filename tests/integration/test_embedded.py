@@ -113,6 +113,12 @@ async def test_below_a_folder_that_its_user_cannot_enter_the_data_goes_elsewhere
     try:
         assert await ask(server, "select 1") == 1
         assert str(place / "var") in said[0]
+        await ask(server, "create table kept as select 7 as number")
+    finally:
+        server.stop()
+    server = embedded.start(closed / "home" / "postgres", log=place / "log", fast=True, say=said.append)
+    try:
+        assert await ask(server, "select number from kept") == 7
     finally:
         server.stop()
 
