@@ -8,13 +8,14 @@ endif
 RUN := .venv/bin/python
 SOURCES := consult signaling tests scripts
 
-.PHONY: help demo test check set-up set-up-dev format clean
+.PHONY: help demo test check set-up set-up-dev format words clean
 .SILENT:
 
 help:
 	echo "make demo        try Consult on this machine (PORT=8080, CONSULT_HOME=.consult)"
 	echo "make test        set up and run all tests"
 	echo "make check       format, lint, types, layering, unit tests"
+	echo "make words       bring the translations in locale/ up to date with the words in the sources"
 	echo "make bench-NAME  run the benchmark tests/bench/NAME.py"
 	echo "make clean       remove what was made: .venv, node_modules, build, caches (not .consult)"
 
@@ -43,6 +44,9 @@ static-checks:
 format:
 	$(RUN) -m ruff check --fix-only --quiet $(SOURCES)
 	$(RUN) -m ruff format --quiet $(SOURCES)
+
+words: set-up
+	$(RUN) -m scripts.extract_words
 
 bench-%: set-up-dev
 	$(RUN) -m tests.bench.$(subst -,_,$*)

@@ -21,7 +21,11 @@ METHODS = [
     ("templates/**.html", "jinja2"),
     ("static/js/**.js", "javascript"),
 ]
-OPTIONS = {"templates/**.html": {"trimmed": "true"}, "static/js/**.js": {"encoding": "utf-8"}}
+OPTIONS = {
+    # Not silent: a template that cannot be read must not lose its words without a sound.
+    "templates/**.html": {"extensions": "jinja2.ext.do", "silent": "false", "trimmed": "true"},
+    "static/js/**.js": {"encoding": "utf-8"},
+}
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
@@ -29,7 +33,14 @@ def extract() -> Catalog:
     """Return every word that people read, with the files it stands in."""
     catalog = Catalog(project="consult", charset="utf-8")
     for folder in ("consult", "templates", "static/js"):
-        found = extract_from_dir(TOP / folder, _below(folder), _options(folder), keywords=KEYWORDS)
+        found = extract_from_dir(
+            TOP / folder,
+            _below(folder),
+            _options(folder),
+            keywords=KEYWORDS,
+            # Babel leaves out folders such as _partials by itself; ours hold words too.
+            directory_filter=lambda path: Path(path).name != "__pycache__",
+        )
         for file_name, _line, message, _comments, context in found:
             catalog.add(message, None, [(f"{folder}/{file_name}", None)], context=context)
     return catalog

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
+from consult.domain.words import N_
 
 DEFAULT_LENGTH = timedelta(minutes=45)
 SHORTEST = timedelta(minutes=10)
@@ -239,13 +240,13 @@ def wrong_blocks(blocks: Sequence[WorkingBlock]) -> dict[int, str]:
     wrong: dict[int, str] = {}
     for place, block in enumerate(blocks):
         if block.ends <= block.starts:
-            wrong[place] = "The end must be later than the start."
+            wrong[place] = N_("The end must be later than the start.")
             continue
         for earlier in range(place):
             other = blocks[earlier]
             same_day = other.weekday == block.weekday and earlier not in wrong
             if same_day and block.starts < other.ends and other.starts < block.ends:
-                wrong[place] = "This overlaps other hours on the same day."
+                wrong[place] = N_("This overlaps other hours on the same day.")
                 break
     return wrong
 

@@ -1,7 +1,7 @@
 """Pages: Jinja2 templates in the reader's language, with what every page needs.
 
-A template has: _, ngettext and {% trans %} (named values as %(name)s), language, csrf, clinic_name, staff, visit,
-asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place, number,
+A template has: _, ngettext and {% trans %} (named values as %(name)s), language, language_names, csrf, clinic_name, staff,
+visit, asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place, number,
 file_size.
 """
 
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import babel.dates
 import babel.numbers
 from aiohttp import web
+from babel import Locale
 from jinja2 import Environment, FileSystemLoader
 
 from consult.domain.words import N_
@@ -56,6 +57,7 @@ class Pages:
         i18n: Any = made
         i18n.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)
         made.globals.update(asset=self._assets.url, language=words.language, languages=self._languages.codes)
+        made.globals.update(language_names={code: language_name(code) for code in self._languages.codes})
         locale = words.language
         made.filters.update(
             clock_time=partial(clock_time, locale=locale),
@@ -105,6 +107,12 @@ def render(
     response.headers.setdefault("Cache-Control", "no-store")
     csrf.keep_before_cookie(request, response)
     return response
+
+
+def language_name(code: str) -> str:
+    """Return what the language calls itself, as it stands alone on a button: English, Español."""
+    name: str = Locale.parse(code).get_display_name(code) or code
+    return name[:1].upper() + name[1:]
 
 
 def zone(name: str | tzinfo | None) -> tzinfo:
