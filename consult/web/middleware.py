@@ -173,7 +173,7 @@ def _error_page(request: web.Request, error: ConsultError) -> web.Response:
         return render(request, "error.html", values, status=error.status)
     except Exception as second:  # a broken template must not hide the first error
         log.error("error_page.failed", reference=request[REFERENCE], **facts_of(second))
-        return web.Response(text=f"{values['sentence']} ({request['reference']})", status=error.status)
+        return web.Response(text=f"{values['sentence']} ({request[REFERENCE]})", status=error.status)
 
 
 def _fields(request: web.Request, error: ConsultError) -> dict[str, str]:
