@@ -50,6 +50,7 @@ class Pages:
         made = Environment(
             loader=FileSystemLoader(self._folder),
             autoescape=True,
+            auto_reload=False,  # a page of tomorrow must not meet the code of today
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
