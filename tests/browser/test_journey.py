@@ -106,18 +106,18 @@ async def book(clinic: Browser, url: str, now: datetime) -> str:
 
 
 async def enter_hours(page: Page) -> None:
-    """The whole of today, in the expert's zone; hours that end before they start are refused and kept."""
+    """From in three minutes on, in the expert's zone; hours that end before they start are refused and kept."""
     await page.get_by_role("link", name=f"Working hours of {EXPERT}").click()
-    today = datetime.now(UTC).astimezone(ZoneInfo(zone_where_it_is_noon(datetime.now(UTC)))).weekday()
+    soon = datetime.now(UTC).astimezone(ZoneInfo(zone_where_it_is_noon(datetime.now(UTC)))) + timedelta(minutes=3)
     if not await page.get_by_label("From").count():
         await page.get_by_role("button", name="Add a row").click()
-    await page.get_by_label("Day").first.select_option(str(today))
+    await page.get_by_label("Day").first.select_option(str(soon.weekday()))
     await page.get_by_label("From").first.fill("18:00")
     await page.get_by_label("To", exact=True).first.fill("08:00")
     await page.get_by_role("button", name="Save the hours").click()
     await expect(page.get_by_label("From").first).to_have_value("18:00")
     await expect(page.locator(".field-wrong").first).to_be_visible()
-    await page.get_by_label("From").first.fill("00:00")
+    await page.get_by_label("From").first.fill(f"{soon:%H:%M}")
     await page.get_by_label("To", exact=True).first.fill("23:45")
     await page.get_by_role("button", name="Save the hours").click()
     await expect(page.locator(".field-wrong")).to_have_count(0)
