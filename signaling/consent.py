@@ -39,11 +39,13 @@ class RecordingControl:
     def has_consented(self, attendee: Attendee) -> bool:
         return self.answers.get(attendee.person_id) is True
 
-    def assess(self, present: Sequence[Attendee], now_ms: int) -> Recording:
-        """Return the recording's state for those who are present, and count the time it is on."""
+    def assess(self, present: Sequence[Attendee], now_ms: int, *, hosted: bool) -> Recording:
+        """Return the recording's state for those who are present, and count the time it is on.
+
+        hosted: somebody leads the call, or was lost a moment ago."""
         awaiting = tuple(one.member_id for one in present if one.person_id not in self.answers)
         refused = tuple(one.member_id for one in present if self.answers.get(one.person_id) is False)
-        self.state = self._state(present, awaiting, refused)
+        self.state = self._state(awaiting, refused, hosted=hosted)
         self._count(now_ms)
         return Recording(state=self.state, awaiting=awaiting, refused=refused, on_ms=self.on_ms(now_ms))
 
@@ -56,10 +58,8 @@ class RecordingControl:
             return "paused" if self.ever_on else "off"
         return self.state
 
-    def _state(
-        self, present: Sequence[Attendee], awaiting: tuple[str, ...], refused: tuple[str, ...]
-    ) -> RecordingState:
-        if refused or not any(one.hosts for one in present):
+    def _state(self, awaiting: tuple[str, ...], refused: tuple[str, ...], *, hosted: bool) -> RecordingState:
+        if refused or not hosted:
             return "off"
         if self.failed:
             return "failed"

@@ -203,7 +203,11 @@ class LiveRoom:
         elif isinstance(message, wire.ViewChanged):
             replaces = "view"
         elif isinstance(message, wire.Welcome):
-            message = dataclasses.replace(message, ice_servers=self._ice_servers(message.member_id))
+            message = dataclasses.replace(
+                message,
+                ice_servers=self._ice_servers(message.member_id),
+                media_attempt=self._desk.resume(message.member_id) if self._desk is not None else None,
+            )
         text = wire.encode(message)
         for member_id in to:
             outlet = self._sockets.get(member_id)

@@ -79,6 +79,9 @@ class Media(Protocol):
     async def accept_offer(self, member: MediaMember, sdp: str, attempt: int) -> str:
         """Return the answer SDP; replaces the member's earlier connection. Raises MediaError."""
 
+    def resume(self, member_id: str) -> int | None:
+        """Return the attempt of a member's connection that stands, and tell its slots again; None if there is none."""
+
     async def drop(self, member_id: str) -> None:
         """Close a member's connection; none of their packets is forwarded or recorded after it returns."""
 

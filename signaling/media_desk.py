@@ -57,6 +57,12 @@ class MediaDesk:
         self._dropping.add(member_id)
         self._queue(member_id, None)
 
+    def resume(self, member_id: str) -> int | None:
+        """Return the attempt of a connection that may go on after its member's socket was lost; its slots are told."""
+        if self._closed or member_id in self._busy:
+            return None  # what is on its way to the media decides
+        return self._media.resume(member_id)
+
     def switch_recording(self, on: bool) -> None:
         """Off at once; on as soon as everybody who had to go is gone."""
         self._recording_wanted = on

@@ -210,7 +210,9 @@ class KnockGone:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """You are in the room. Everything a page needs to draw itself, after a reload too. now_ms: the room's clock."""
+    """You are in the room. Everything a page needs to draw itself, after a reload too. now_ms: the room's clock.
+
+    media_attempt: the number of your connection that stands; its `slots` follow. None: there is none, make an offer."""
 
     member_id: str
     now_ms: int
@@ -222,6 +224,7 @@ class Welcome:
     recording: Recording
     chat: tuple[ChatLine, ...]
     ice_servers: tuple[dict[str, Any], ...]
+    media_attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Beside each file lies its description (spool.py). Disk errors end a recording, n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import uuid
@@ -29,6 +30,7 @@ KEYFRAME_EVERY_MS: Final = 10_000  # so that players find a place to begin at wh
 SETTLE_MS: Final = 300  # frames wait this long for earlier ones of the other track
 CLOSE_LIMIT_S: Final = 20
 ROUNDING_MS: Final = 1
+OPEN_TRIES: Final = 5
 
 Heard = tuple[Kind, Packet, float]
 
@@ -300,6 +302,15 @@ class _SegmentFile:
     def _open(self, offset_ms: int) -> None:
         self._description = self._describe(self._segment, offset_ms)
         path = segment_path(self._spool, self._description)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._writer = WebmWriter(path)
+        self._writer = _open_file(path)
         write_description(self._spool, self._description, None)
+
+
+def _open_file(path: Path) -> WebmWriter:
+    """Open a file in the room's folder, which whoever empties it (filing, another process) may just be taking away."""
+    for _ in range(OPEN_TRIES - 1):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return WebmWriter(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return WebmWriter(path)

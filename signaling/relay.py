@@ -102,6 +102,14 @@ class RoomMedia:
             await before.peer.close()
         return answer
 
+    def resume(self, member_id: str) -> int | None:
+        """Return the attempt of a member's connection that stands, and tell its slots again; None if there is none."""
+        seated = self._seated.get(member_id)
+        if seated is None or not seated.peer.connected:
+            return None
+        self._tell_slots(seated)
+        return seated.attempt
+
     async def drop(self, member_id: str) -> None:
         """Close a member's connection; none of their packets is forwarded or recorded after it returns."""
         seated = self._seated.pop(member_id, None)

@@ -40,6 +40,7 @@ from signaling.ticket import Grant, RoomId, Seat
 
 GRACE_MS = 45_000  # how long a lost member is still shown and counted
 LOBBY_GRACE_MS = 10_000
+RECORDS_WITHOUT_HOST_MS = 10_000  # a host's lost line is mostly back by then, and the recording needs no cut
 IDLE_MS = 600_000
 MAX_KNOCKS_AGAIN = 3
 
@@ -83,6 +84,8 @@ class Room:
         """When `tick` has something to do next."""
         deadlines = [self._grace_ends_ms(one) for one in self._roster.attendees.values()]
         deadlines.append(self._view.settles_at_ms())
+        if self._recording_on:
+            deadlines.append(self._hosted_until_ms())
         if self._empty_since_ms is not None and self.closed is None:
             deadlines.append(self._empty_since_ms + IDLE_MS)
         return min((one for one in deadlines if one is not None), default=None)
@@ -376,7 +379,10 @@ class Room:
         return effects
 
     def _assess_recording(self, now_ms: int, *, besides: Attendee | None = None) -> list[Effect]:
-        recording = self._recording.assess(self._roster.present(), now_ms)
+        until_ms = self._hosted_until_ms()
+        # Without a host nothing begins; what was on waits a moment for theirs to come back.
+        hosted = self._roster.host_present() or (self._recording_on and until_ms is not None and now_ms < until_ms)
+        recording = self._recording.assess(self._roster.present(), now_ms, hosted=hosted)
         effects: list[Effect] = []
         if (recording.state == "on") is not self._recording_on:
             self._recording_on = recording.state == "on"
@@ -431,6 +437,13 @@ class Room:
         if attendee.lost_at_ms is None:
             return None
         return attendee.lost_at_ms + (GRACE_MS if attendee.place is Place.INSIDE else LOBBY_GRACE_MS)
+
+    def _hosted_until_ms(self) -> int | None:
+        """Until when lost hosts count as hosts for the recording, if nobody else leads the call."""
+        lost = [one.lost_at_ms for one in self._roster.inside() if one.hosts and one.lost_at_ms is not None]
+        if not lost or self._roster.host_present():
+            return None
+        return max(lost) + RECORDS_WITHOUT_HOST_MS
 
     def _note_whether_empty(self, now_ms: int) -> None:
         if self._empty_since_ms is None and not self._roster.anybody_connected():

@@ -6,6 +6,7 @@ finishes what a crash left.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Container
@@ -50,18 +51,17 @@ def write_description(spool: Path, description: Description, facts: Facts | None
 
 def remove_segment(spool: Path, description: Description) -> None:
     path = segment_path(spool, description)
-    path.unlink(missing_ok=True)
-    path.with_suffix(".json").unlink(missing_ok=True)
+    _discard(path)
 
 
 def recover_spool(spool: Path, alive: Container[str] = ()) -> list[SegmentFinished]:
     """Finish the segments that a crash left open, and return all that wait in the spool to be filed.
 
     alive: ids of rooms to leave alone; files that a running recorder holds are left alone anyway. A file without a
-    single frame is deleted, with its description.
+    single frame is deleted, with its description, and so is a room's folder with nothing in it.
     """
     found = []
-    for path in sorted(spool.glob("*/*.webm")):
+    for path in sorted(spool.glob("*/[!.]*.webm")):  # a leading dot: a copy that is just being filed
         description = _read_description(path.with_suffix(".json"))
         if description is not None and description.room_id in alive:
             continue
@@ -75,12 +75,21 @@ def recover_spool(spool: Path, alive: Container[str] = ()) -> list[SegmentFinish
         finished = write_description(spool, description, facts)
         if finished is not None:
             found.append(finished)
+    for folder in spool.glob("*/"):
+        remove_if_empty(folder)
     return found
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Take a room's folder away if nothing is in it; the recorder makes it again when it needs it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _discard(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
+    remove_if_empty(path.parent)
 
 
 def _read_description(path: Path) -> Description | None:

@@ -7,6 +7,7 @@ spool file goes. Every step may be repeated after a crash; the spool file stays 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -146,6 +147,8 @@ def _inside(spool: Path, relative: str) -> Path:
 
 
 def _remove_spooled(source: Path) -> None:
-    """The file and its manifest. The room's folder stays: the recorder may be about to open another file in it."""
+    """The file and its manifest, and the room's folder once it is empty; the recorder makes it again if it needs it."""
     for path in (source, source.with_suffix(".json"), source.with_name(source.name + ".json")):
         path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        source.parent.rmdir()

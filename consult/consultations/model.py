@@ -161,6 +161,7 @@ class Written:
     """A line of chat."""
 
     line_id: str
+    member_id: str
     person_id: str
     name: str
     role: str

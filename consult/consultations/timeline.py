@@ -12,6 +12,7 @@ from consult.consultations.model import Attendance, Gap, Segment, Shown, Timelin
 
 SHORTEST_SHOWN_MS = 300  # a page that was only turned past is not worth a line
 SHORTEST_GAP_MS = 1500
+_WRITTEN = ("line_id", "member_id", "person_id", "name", "role", "text")
 KINDS = ("ViewShown", "ChatSaid", "RecordingSwitched")
 
 
@@ -57,12 +58,13 @@ def shown_in(events: Iterable[TimelineEvent], length_ms: int) -> list[Shown]:
 
 def written_in(events: Iterable[TimelineEvent]) -> list[Written]:
     """Return the lines of chat in order, each once."""
-    lines: dict[str, Written] = {}
+    lines: dict[tuple[str, str], Written] = {}
     for event in events:
         if event.kind != "ChatSaid":
             continue
-        fields = {name: str(event.payload.get(name, "")) for name in ("line_id", "person_id", "name", "role", "text")}
-        lines.setdefault(fields["line_id"], Written(**fields, at_ms=event.at_ms))
+        fields = {name: str(event.payload.get(name, "")) for name in _WRITTEN}
+        # A line_id is its writer's own choice: nobody replaces or hides somebody else's line by using theirs again.
+        lines.setdefault((fields["person_id"], fields["line_id"]), Written(**fields, at_ms=event.at_ms))
     return list(lines.values())
 
 

@@ -50,6 +50,9 @@ class FakeMedia:
         asyncio.get_running_loop().call_soon(self.tell, SlotsChanged(member.member_id, attempt, slots))
         return f"answer to {sdp}"
 
+    def resume(self, member_id: str) -> int | None:
+        return None
+
     async def drop(self, member_id: str) -> None:
         self.dropped.append(member_id)
 

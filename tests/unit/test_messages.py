@@ -37,7 +37,7 @@ TO_BROWSER_SAMPLES: list[wire.ToBrowser] = [
     wire.Waiting("m", True),
     wire.Knock(MEMBER),
     wire.KnockGone("m"),
-    wire.Welcome("m", 5, "2026-01-01T00:00:00+00:00", (MEMBER,), (), VIEW, "m", RECORDING, (LINE,), ({"urls": ["x"]},)),
+    wire.Welcome("m", 5, "2026-01-01T00:00:00+00:00", (MEMBER,), (), VIEW, "m", RECORDING, (LINE,), ({},), 2),
     wire.Joined(MEMBER),
     wire.Changed(MEMBER),
     wire.Left("m", "lost"),

@@ -11,7 +11,7 @@ from signaling import events
 from signaling import messages as wire
 from signaling.effects import AcceptOffer, CloseMedia, CloseSocket, DropMedia, Effect, Send, SwitchRecording
 from signaling.errors import SignalingError, VersionUnsupported
-from signaling.room import GRACE_MS
+from signaling.room import GRACE_MS, RECORDS_WITHOUT_HOST_MS
 from signaling.roster import MAX_INSIDE, MAX_WAITING
 from tests.unit.rooms import NO, YES, Play, call, host_seat, recorded_call, seat
 
@@ -85,7 +85,29 @@ def test_the_host_pauses_and_goes_on() -> None:
 
 
 def test_without_a_host_nothing_is_recorded() -> None:
+    play = recorded_call("patient").say("host", wire.Leave())
+    assert not play.recording_on
+    assert play.recording("patient").state == "off"
+    play.arrive(host_seat())
+    assert play.recording_on
+
+
+def test_a_lost_host_who_is_back_soon_leaves_no_cut_in_the_recording() -> None:
+    play = recorded_call("patient").lose("host").wait(RECORDS_WITHOUT_HOST_MS - 1)
+    assert play.recording_on
+    play.arrive(host_seat())
+    assert not any(SwitchRecording(False) == effect for effect in play.past)
+
+
+def test_a_lost_host_does_not_let_a_recording_begin() -> None:
+    play = call("patient").lose("host").say("patient", YES)
+    assert not play.recording_on
+
+
+def test_a_host_who_stays_away_ends_the_recording_until_they_are_back() -> None:
     play = recorded_call("patient").lose("host")
+    assert play.room.next_deadline_ms() == play.now_ms + RECORDS_WITHOUT_HOST_MS
+    play.wait(RECORDS_WITHOUT_HOST_MS)
     assert not play.recording_on
     assert play.recording("patient").state == "off"
     play.arrive(host_seat())
@@ -164,6 +186,7 @@ class AnyCall(RuleBasedStateMachine):
         self.connected: set[str] = set()
         self.inside: set[str] = set()  # welcomed and not gone, or lost only
         self.media: set[str] = set()
+        self.lost_ms: dict[str, int] = {}
         self.answers: dict[str, bool] = {}
         self.recording = False
 
@@ -195,6 +218,7 @@ class AnyCall(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         member_id = data.draw(st.sampled_from(sorted(self.connected)))
         self.connected.discard(member_id)
+        self.lost_ms[member_id] = self.play.now_ms
         self._keep_books(self.play.room.disconnect(member_id, self.play.now_ms))
 
     @rule(ms=st.sampled_from([100, 11_000, GRACE_MS]))
@@ -242,7 +266,11 @@ class AnyCall(RuleBasedStateMachine):
         present = self.inside & self.connected
         if self.recording:
             assert all(self.answers.get(DEVICES[one].person_id) is True for one in present | self.media)
-            assert any(DEVICES[one].grants == DEVICES["host"].grants for one in present)
+            assert any(self._leads(one) for one in self.inside)
+
+    def _leads(self, member_id: str) -> bool:
+        here = member_id in self.connected or self.play.now_ms - self.lost_ms[member_id] < RECORDS_WITHOUT_HOST_MS
+        return DEVICES[member_id].grants == DEVICES["host"].grants and here
 
     @invariant()
     def nobody_is_recorded_who_did_not_agree(self) -> None:

@@ -49,10 +49,14 @@ export class Call extends Emitter {
   #devices = { microphone: false, camera: false };
   #connection;
 
-  /** @param {import("./connection.js").Connection} connection */
-  constructor(connection) {
+  /**
+   * @param {import("./connection.js").Connection} connection
+   * @param {import("./protocol.js").ChatLine[]} [chat] what was written before this page; a room that had to open again forgot it
+   */
+  constructor(connection, chat = []) {
     super();
     this.#connection = connection;
+    this.#keepLines(chat);
     connection.on("message", (message) => this.#take(message));
     connection.on("state", (state) => this.emit("line", state));
     connection.on("refused", (refusal) => this.#finish({ reason: "no_seat", refusal }));
@@ -215,6 +219,7 @@ export class Call extends Emitter {
 
   /** @param {import("./protocol.js").Welcome} message */
   #enter(message) {
+    const [before, by] = [this.view, this.viewBy];
     this.me = message.member_id;
     this.#clockOffset_ms = message.now_ms - performance.now();
     this.members = new Map(message.members.map((member) => [member.member_id, member]));
@@ -229,6 +234,8 @@ export class Call extends Emitter {
     this.emit("view", { view: this.view, by: this.viewBy });
     this.#takeRecording(message.recording, message.now_ms);
     this.setDevices(this.#devices);
+    // Nobody has shown anything in this room: it had to open again, and everybody was looking at this.
+    if (before.record_id !== null && message.view_by === null && (by === this.me || this.may("host"))) this.show(before);
     for (const line of this.chat) if (line.pending) this.#connection.send(wire.say(line.text, line.line_id));
   }
 
@@ -266,8 +273,8 @@ export class Call extends Emitter {
 
   /** @param {import("./protocol.js").ChatLine[]} lines from the page, a welcome or one said: each is kept once */
   #keepLines(lines) {
-    const known = new Map(this.chat.map((line) => [line.line_id, line]));
-    for (const line of lines) known.set(line.line_id, line);
+    const known = new Map(this.chat.map((line) => [nameOf(line), line]));
+    for (const line of lines) known.set(nameOf(line), line);
     this.chat = [...known.values()].sort((one, other) => one.at_ms - other.at_ms);
     this.emit("chat", this.chat);
   }
@@ -285,4 +292,9 @@ export class Call extends Emitter {
     this.phase = phase;
     this.emit("phase", phase);
   }
+}
+
+/** What tells a line from all others; a line_id is its writer's own choice. @param {Line} line */
+export function nameOf(line) {
+  return `${line.member_id} ${line.line_id}`;
 }

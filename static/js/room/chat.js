@@ -3,6 +3,7 @@
 
 import { element, face, find } from "../parts.js";
 import { _, ngettext } from "../words.js";
+import { nameOf } from "./call.js";
 import { clock, tintOf } from "./people.js";
 
 /**
@@ -24,10 +25,10 @@ export function mount(root, { call, panels }) {
   function draw() {
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     call.chat.forEach((line, place) => {
-      const known = drawn.get(line.line_id);
+      const known = drawn.get(nameOf(line));
       if (known && (known.dataset.pending === "true") === !!line.pending) return;
       const made = drawLine(line, line.member_id === call.me);
-      drawn.set(line.line_id, made);
+      drawn.set(nameOf(line), made);
       if (known) known.replaceWith(made);
       else list.insertBefore(made, list.children[place] ?? null);
     });

@@ -1,5 +1,8 @@
 // @ts-check
-/** For hosts: who waits outside. A soft tone and the page's title call; one band per person, with Admit and Refuse. */
+/**
+ * Who waits outside: for hosts a band per person with Admit and Refuse, for others a word about their own second device. A
+ * soft tone and the page's title call.
+ */
 
 import { savedChoice } from "../devices.js";
 import { element, face, find } from "../parts.js";
@@ -26,9 +29,14 @@ export function mount(root, { call }) {
       drawn.delete(id);
     }
     for (const [id, member] of call.knocks) {
-      if (drawn.has(id)) continue;
+      const before = drawn.get(id);
+      if (before?.dataset.secondDevice === String(member.second_device)) continue;
       const band = drawKnock(call, member);
       drawn.set(id, band);
+      if (before) {
+        before.replaceWith(band);
+        continue;
+      }
       list.append(band);
       void play("knock", savedChoice().speaker).catch(() => undefined);
     }
@@ -54,8 +62,13 @@ function drawKnock(call, member) {
   refuse.append(element("span", { className: "out-of-sight" }, ` ${name}`));
   admit.addEventListener("click", () => call.admit(id));
   refuse.addEventListener("click", () => call.refuse(id));
+  const about = { className: "band band-knock", "aria-label": _("At the door"), "data-knock-of": id, "data-second-device": String(member.second_device) };
+  if (!call.may("host")) {
+    return element("section", about, face(name, tintOf(role)),
+      element("p", {}, _("Your link was opened on another device, which now waits to be let in. If that was not you, say so now.")));
+  }
   return element(
-    "section", { className: "band band-knock", "aria-label": _("At the door"), "data-knock-of": id, "data-second-device": String(member.second_device) },
+    "section", about,
     face(name, tintOf(role)),
     element("p", {}, element("b", {}, name), ` (${roleWord(role)}) `,
       member.second_device ? _("waits on a second device. If you let it in, the first one leaves.") : _("waits to be let in.")),

@@ -34,7 +34,7 @@ import * as viewBar from "./view_bar.js";
 
 /**
  * @typedef {{is_staff: boolean, is_open: boolean, seat_url: string, after_url: string, host_name: string, ends_at: string,
- *   records: import("./stage.js").CaseRecord[]}} Given
+ *   records: import("./stage.js").CaseRecord[], chat: import("./protocol.js").ChatLine[]}} Given
  */
 
 // Beside the scripts, so that it carries the same fingerprint in its address.
@@ -46,7 +46,7 @@ const given = JSON.parse(document.body.dataset.call ?? "{}");
 const room = find(document, ".room", HTMLElement);
 const ending = find(document, '[data-part="ending"]', HTMLElement);
 const connection = new Connection(given.seat_url);
-const call = new Call(connection);
+const call = new Call(connection, given.chat);
 const own = new OwnDevices();
 const media = new Media(own);
 const quality = new Quality(media, () => call.me);
@@ -143,7 +143,7 @@ call.on("phase", (phase) => {
 });
 call.on("welcome", (message) => {
   call.setDevices(own.sends);
-  media.start(message.ice_servers);
+  media.start(message.ice_servers, message.media_attempt);
 });
 call.on("over", (how) => {
   leaveRoom(how, inside);

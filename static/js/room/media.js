@@ -12,6 +12,7 @@ import { Emitter } from "./emitter.js";
 const OTHERS = 3;
 const PATIENCE_MS = 3000; // "disconnected" often mends itself
 const CONNECTING_MS = 10_000;
+const SILENT_MS = 2500; // the relay reports every second
 const PICTURE = {
   Good: { maxBitrate: 1_200_000, scaleResolutionDownBy: 1, maxFramerate: 30 },
   Weak: { maxBitrate: 350_000, scaleResolutionDownBy: 2, maxFramerate: 20 },
@@ -48,14 +49,17 @@ export class Media extends Emitter {
     super();
     this.#own = own;
     own.on("changed", () => void this.#putTracks());
-    addEventListener("online", () => this.#active && this.restart());
+    addEventListener("online", () => void this.#restartIfSilent());
   }
 
-  /** @param {RTCIceServer[]} iceServers */
-  start(iceServers) {
+  /**
+   * A connection that works on both sides outlives the loss of the line: nobody's picture or recording is cut.
+   * @param {RTCIceServer[]} iceServers @param {number|null} kept the attempt that stands for the relay
+   */
+  start(iceServers, kept) {
     this.#iceServers = iceServers;
     this.#active = true;
-    this.restart();
+    if (this.attempt !== kept || this.peer?.connectionState !== "connected") this.restart();
   }
 
   stop() {
@@ -190,6 +194,15 @@ export class Media extends Emitter {
     }, wait_ms);
   }
 
+  /** After a change of networks: waiting until the browser gives the old way up would take many seconds. */
+  async #restartIfSilent() {
+    const peer = this.peer;
+    if (!peer) return;
+    const before = await countReceived(peer);
+    await new Promise((done) => setTimeout(done, SILENT_MS));
+    if (peer === this.peer && (await countReceived(peer)) === before) this.restart();
+  }
+
   #close() {
     clearTimeout(this.#patience);
     const peer = this.peer;
@@ -213,6 +226,13 @@ function preferCodecs(one) {
   const codecs = RTCRtpReceiver.getCapabilities(one.receiver.track.kind)?.codecs ?? [];
   const kept = codecs.filter((codec) => wanted.includes(codec.mimeType.toLowerCase()));
   if (kept.length && "setCodecPreferences" in one) one.setCodecPreferences(kept);
+}
+
+/** @param {RTCPeerConnection} peer @returns {Promise<number>} bytes */
+async function countReceived(peer) {
+  let bytes = 0;
+  for (const one of (await peer.getStats()).values()) if (one.type === "transport") bytes += one.bytesReceived ?? 0;
+  return bytes;
 }
 
 /** @param {RTCRtpSender|undefined} sender @param {Record<string, unknown>} limits */

@@ -18,7 +18,8 @@
  * @typedef {{type: "knock", member: Member}} Knock
  * @typedef {{type: "knock_gone", member_id: string}} KnockGone
  * @typedef {{type: "welcome", member_id: string, now_ms: number, started_at: string, members: Member[], knocks: Member[],
- *   view: View, view_by: string|null, recording: Recording, chat: ChatLine[], ice_servers: RTCIceServer[]}} Welcome
+ *   view: View, view_by: string|null, recording: Recording, chat: ChatLine[], ice_servers: RTCIceServer[],
+ *   media_attempt: number|null}} Welcome
  * @typedef {{type: "joined", member: Member}} Joined
  * @typedef {{type: "changed", member: Member}} Changed
  * @typedef {{type: "left", member_id: string, reason: string}} Left
