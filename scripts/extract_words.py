@@ -6,6 +6,7 @@ moved line changes nothing; they also tell which words the scripts need.
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -26,6 +27,11 @@ OPTIONS = {
     "templates/**.html": {"extensions": "jinja2.ext.do", "silent": "false", "trimmed": "true"},
     "static/js/**.js": {"encoding": "utf-8"},
 }
+# What changes at every run, or would have to be kept by hand.
+HEADER_LINES_LEFT_OUT = re.compile(
+    rb'^"(Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Generated-By|Project-Id-Version):.*\n',
+    re.M,
+)
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
@@ -59,21 +65,22 @@ def read_catalogue(path: Path) -> Catalog:
         return read_po(file)
 
 
-def _write(path: Path, catalog: Catalog) -> None:
+def write_catalogue(path: Path, catalog: Catalog) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    catalog.header_comment = "# The words of Consult. Brought up to date by `make words`."
     out = BytesIO()
-    write_po(out, catalog, width=118, sort_output=True, omit_header=False, include_lineno=False, ignore_obsolete=True)
-    path.write_bytes(out.getvalue())
+    write_po(out, catalog, width=118, sort_output=True, include_lineno=False, ignore_obsolete=True)
+    path.write_bytes(HEADER_LINES_LEFT_OUT.sub(b"", out.getvalue()))
 
 
 def main() -> None:
     found = extract()
-    _write(TEMPLATE, found)
+    write_catalogue(TEMPLATE, found)
     for path in sorted((TOP / "locale").glob("*/LC_MESSAGES/consult.po")):
         catalog = read_catalogue(path)
         catalog.update(found, no_fuzzy_matching=True)
         write_mo(BytesIO(), catalog)  # fails here rather than at start
-        _write(path, catalog)
+        write_catalogue(path, catalog)
         missing = [message.id for message in catalog if message.id and not message.string]
         print(f"{path.relative_to(TOP)}: {len(catalog)} messages, {len(missing)} without a translation")
 

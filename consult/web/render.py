@@ -1,8 +1,8 @@
 """Pages: Jinja2 templates in the reader's language, with what every page needs.
 
-A template has: _, ngettext and {% trans %} (named values as %(name)s), language, language_names, csrf, clinic_name, staff,
-visit, asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place, number,
-file_size.
+A template has: _, ngettext and {% trans %} (named values as %(name)s), language, language_names, csrf, clinic_name,
+staff, visit, asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place,
+number, file_size.
 """
 
 from __future__ import annotations
