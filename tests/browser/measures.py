@@ -82,7 +82,7 @@ def decode_recording(data: bytes, *, loud: float = 0.02) -> Decoded:
                 at = float(frame.pts * frame.time_base) * 1000
                 if isinstance(frame, av.VideoFrame):
                     video.append(at)
-                    if len(video) % 30 == 0:
+                    if len(video) % 5 == 0:
                         colours.append(frame.to_ndarray(format="rgb24").mean(axis=(0, 1)))
                 elif isinstance(frame, av.AudioFrame):
                     audio.append(at)
