@@ -25,7 +25,7 @@ METHODS = [
 OPTIONS = {
     # Not silent: a template that cannot be read must not lose its words without a sound.
     "templates/**.html": {"extensions": "jinja2.ext.do", "silent": "false", "trimmed": "true"},
-    "static/js/**.js": {"encoding": "utf-8"},
+    "static/js/**.js": {"encoding": "utf-8", "parse_template_string": "true"},
 }
 # What changes at every run, or would have to be kept by hand.
 HEADER_LINES_LEFT_OUT = re.compile(
@@ -48,7 +48,7 @@ def extract() -> Catalog:
             directory_filter=lambda path: Path(path).name != "__pycache__",
         )
         for file_name, _line, message, _comments, context in found:
-            catalog.add(message, None, [(f"{folder}/{file_name}", None)], context=context)
+            catalog.add(message, None, [(f"{folder}/{file_name}", 0)], context=context)
     return catalog
 
 
