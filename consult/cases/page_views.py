@@ -21,15 +21,17 @@ from consult.cases.model import (
     next_act,
     way_of,
 )
+from consult.consultations.model import Consultation
 from consult.domain.access import Action, StaffRole, may, may_read_case
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput, NotFound
-from consult.domain.ids import CaseId, QuestionId, StaffId
+from consult.domain.ids import AppointmentId, CaseId, QuestionId, StaffId
 from consult.keys import POOL, SETTINGS
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.records import service as records
 from consult.scheduling import service as scheduling
+from consult.scheduling.model import AppointmentDetails
 from consult.transcripts import service as transcripts
 from consult.web.forms import Form, read_form
 from consult.web.params import number_in_path, number_in_query, uuid_in_path
@@ -157,12 +159,13 @@ async def render_case(
         appointments = await scheduling.list_appointments(conn, case_id)
         found = await records.list_records(conn, case_id)
         titles = {str(record.id): record.title for record in found}
+        consulted = await transcripts.list_for_page(conn, case_id, titles)
         values = {
             "case": case,
             "facts": facts,
             "questions": await service.list_questions(conn, case_id),
             "records": found,
-            "consultations": await transcripts.list_for_page(conn, case_id, titles),
+            "consultations": consulted,
         }
     experts = {one.appointment.expert_id: one for one in appointments if not one.appointment.is_cancelled}
     live = [one for one in appointments if not one.appointment.is_cancelled]
@@ -174,6 +177,7 @@ async def render_case(
             "age": case.patient.age_on(now.astimezone(ZoneInfo(staff.time_zone)).date()),
             "steps": way_of(facts),
             "act": next_act(facts).value,
+            "states": _states(appointments, [page.consultation for page in consulted], now),
             "appointments": live,
             "cancelled": [one for one in appointments if one.appointment.is_cancelled],
             "experts": list(experts.values()),
@@ -185,6 +189,18 @@ async def render_case(
         },
         status=status,
     )
+
+
+def _states(
+    appointments: list[AppointmentDetails], calls: list[Consultation], now: datetime
+) -> dict[AppointmentId, str]:
+    """How each appointment stands, from the clock and from what became of its call."""
+    talked = {call.appointment_id: (call.started_at, call.ended_at) for call in calls}
+    states: dict[AppointmentId, str] = {}
+    for one in appointments:
+        began_at, ended_at = talked.get(one.appointment.id, (None, None))
+        states[one.appointment.id] = one.appointment.state(now, began_at=began_at, ended_at=ended_at).value
+    return states
 
 
 def see(place: str) -> web.Response:

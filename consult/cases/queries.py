@@ -31,7 +31,8 @@ join staff s on s.id = c.opened_by
 where c.id = $1
 """
 
-# What happened to a case, from the tables where it happened. $2 is now.
+# What happened to a case, from the tables where it happened. $2 is now. A call that nobody ended is over when its door
+# closes for good, two hours after the appointment's time.
 FACTS = """
 select c.id, c.opened_at, p.name as patient_name, c.diagnosis,
        (select count(*) from questions q where q.case_id = c.id) as question_count,
@@ -58,7 +59,8 @@ left join lateral (
   order by a.during limit 1
 ) coming on true
 left join lateral (
-  select k.id, k.started_at, k.ended_at
+  select k.id, k.started_at,
+         coalesce(k.ended_at, case when upper(a.during) + interval '2 hours' <= $2 then upper(a.during) end) as ended_at
   from consultations k join appointments a on a.id = k.appointment_id
   where a.case_id = c.id
   order by k.started_at desc limit 1

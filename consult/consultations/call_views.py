@@ -7,7 +7,7 @@ changes nothing: the room is entered by the socket alone.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,17 +16,19 @@ from aiohttp import web
 from consult.cases import service as cases
 from consult.cases.model import Question
 from consult.consultations import service
+from consult.consultations.model import Written
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import NotAllowed, SignInNeeded
 from consult.domain.ids import AppointmentId, CaseId
+from consult.domain.words import N_
 from consult.keys import POOL, SETTINGS
 from consult.records import service as records
 from consult.records.model import Record
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import JOIN_BEFORE, may_join_at, opens_until
 from consult.web.params import uuid_in_path
-from consult.web.render import render
+from consult.web.render import reader_words, render
 from consult.web.session import STAFF_COOKIE, read_cookie, require_staff, require_visit
 from signaling import ticket
 from signaling.ticket import Seat
@@ -35,12 +37,14 @@ routes = web.RouteTableDef()
 
 TICKET_KEY = "ticket"  # what the room's process derives its key for, too
 SOCKET = "/socket"
+RECORD = N_("Record")
 
 
 @dataclass(frozen=True, slots=True)
 class CallPage:
     """What the page shows and its script needs. with_name: the other side. after_url: where an ended call leads."""
 
+    is_guest: bool
     is_staff: bool
     is_open: bool
     with_name: str
@@ -50,6 +54,7 @@ class CallPage:
     ends_at: datetime
     records: list[Record]
     questions: list[Question]
+    chat: list[Written]
 
     def for_script(self) -> dict[str, Any]:
         return {
@@ -60,6 +65,7 @@ class CallPage:
             "host_name": self.host_name,
             "ends_at": self.ends_at.isoformat(),
             "records": [_record_for_script(record) for record in self.records],
+            "chat": [_line_for_script(line) for line in self.chat],
         }
 
 
@@ -70,12 +76,16 @@ async def show_call_to_visit(request: web.Request) -> web.Response:
     now = utc_now()
     async with request.app[POOL].acquire() as conn:
         consultation = await service.find_consultation_of(conn, visit.appointment_id)
+        chat = await service.list_chat(conn, visit.appointment_id, str(visit.id))
     if consultation is not None and consultation.ended_at is not None:
         raise web.HTTPSeeOther("/visit/after")
     kept, asked = await _read_case(request, visit.case_id)
+    if visit.is_guest:  # learns of a record when it is shown, and not what it is called
+        kept, asked = [replace(record, title=reader_words(request).gettext(RECORD)) for record in kept], []
     page = CallPage(
-        is_staff=False, is_open=may_join_at(visit, now), with_name=visit.expert_name, host_name=visit.expert_name,
-        seat_url="/visit/seat", after_url="/visit/after", ends_at=visit.ends_at, records=kept, questions=asked,
+        is_guest=visit.is_guest, is_staff=False, is_open=may_join_at(visit, now), with_name=visit.expert_name,
+        host_name=visit.expert_name, seat_url="/visit/seat", after_url="/visit/after", ends_at=visit.ends_at,
+        records=kept, questions=asked, chat=chat,
     )  # fmt: skip
     values = {
         "call": page,
@@ -98,17 +108,18 @@ async def show_call_to_staff(request: web.Request) -> web.Response:
     appointment_id = AppointmentId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn:
         details = await scheduling.fetch_appointment(conn, appointment_id)
+        appointment = details.appointment
         consultation = await service.find_consultation_of(conn, appointment_id)
-    appointment = details.appointment
+        chat = await service.list_chat(conn, appointment_id, "", hosts=appointment.expert_id == staff.id)
     if appointment.expert_id != staff.id:
         raise NotAllowed(f"appointment of expert {appointment.expert_id}")
     if consultation is not None and consultation.ended_at is not None:
         raise web.HTTPSeeOther(f"/cases/{appointment.case_id}")
     kept, asked = await _read_case(request, appointment.case_id)
     page = CallPage(
-        is_staff=True, is_open=True, with_name=details.patient_name, host_name=details.expert_name,
+        is_guest=False, is_staff=True, is_open=True, with_name=details.patient_name, host_name=details.expert_name,
         seat_url=f"/appointments/{appointment_id}/seat", after_url=f"/cases/{appointment.case_id}",
-        ends_at=appointment.ends_at, records=kept, questions=asked,
+        ends_at=appointment.ends_at, records=kept, questions=asked, chat=chat,
     )  # fmt: skip
     return render(request, "room/call.html", {"call": page})
 
@@ -141,6 +152,14 @@ async def _read_case(request: web.Request, case_id: CaseId) -> tuple[list[Record
 def _ticket(request: web.Request, seat: Seat) -> web.Response:
     signed = ticket.sign(seat, request.app[SETTINGS].key_for(TICKET_KEY))
     return web.json_response({"ticket": signed, "socket": SOCKET}, headers={"Cache-Control": "no-store"})
+
+
+def _line_for_script(line: Written) -> dict[str, Any]:
+    """A ChatLine, as the room sends it."""
+    return {
+        "line_id": line.line_id, "member_id": line.member_id, "name": line.name, "role": line.role,
+        "text": line.text, "at_ms": line.at_ms,
+    }  # fmt: skip
 
 
 def _record_for_script(record: Record) -> dict[str, Any]:

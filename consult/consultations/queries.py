@@ -257,6 +257,23 @@ async def list_events(conn: Connection, appointment_id: UUID, kinds: tuple[str, 
     return [TimelineEvent(**row) for row in await conn.fetch(_LIST_EVENTS, appointment_id, list(kinds))]
 
 
+_FETCH_IS_SHOWN = """
+    select exists (
+      select from attendances where appointment_id = $1 and person_id = $2 and left_ms is null
+    ) and not exists (
+      select from consultations where appointment_id = $1 and ended_at is not null
+    ) and $3 = (
+      select payload ->> 'record_id' from room_events where appointment_id = $1 and kind = 'ViewShown'
+       order by at_ms desc, happened_at desc limit 1
+    )
+"""
+
+
+async def fetch_is_shown(conn: Connection, appointment_id: UUID, person_id: str, record_id: str) -> bool:
+    """Return whether a person is inside and the record is what was shown last."""
+    return bool(await conn.fetchval(_FETCH_IS_SHOWN, appointment_id, person_id, record_id))
+
+
 _SEGMENT = """
     select s.id, s.consultation_id, s.member_id, s.person_id, s.name, s.role, s.offset_ms, s.duration_ms, s.has_audio,
            s.has_video, s.media_type, s.size_bytes, s.blob_key

@@ -12,15 +12,16 @@ from uuid import UUID
 from consult.consultations import queries
 from consult.consultations.filing import keep_recording
 from consult.consultations.ledger import FILE_SEGMENT, apply_event, queue_unfiled
-from consult.consultations.model import Attendance, Consent, Consultation, Segment, Timeline
+from consult.consultations.model import Attendance, Consent, Consultation, Segment, Timeline, Written
 from consult.consultations.seats import device_of, issue_seat_for_staff, issue_seat_for_visit
-from consult.consultations.timeline import KINDS, timeline_of
+from consult.consultations.timeline import KINDS, timeline_of, written_in
 from consult.db.pool import Connection
 from consult.domain.access import may_read_case
 from consult.domain.errors import NotFound
 from consult.domain.ids import CaseId
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
+from consult.scheduling.model import Visit
 
 __all__ = [
     "FILE_SEGMENT",
@@ -30,10 +31,12 @@ __all__ = [
     "fetch_consultation",
     "fetch_segment",
     "find_consultation_of",
+    "is_shown_to",
     "issue_seat_for_staff",
     "issue_seat_for_visit",
     "keep_recording",
     "list_attendances",
+    "list_chat",
     "list_consents",
     "list_consultations",
     "list_segments",
@@ -79,9 +82,22 @@ async def read_timeline(
     return timeline_of(segments, attendances, events)
 
 
+async def list_chat(conn: Connection, appointment_id: UUID, member_id: str, *, hosts: bool = False) -> list[Written]:
+    """Return what was written in the call so far, for a device that may read it: a host's, or one that was let in."""
+    standing = await queries.fetch_standing(conn, appointment_id, member_id=member_id, person_id="")
+    if not hosts and not standing.admitted:
+        return []
+    return written_in(await queries.list_events(conn, appointment_id, ("ChatSaid",)))
+
+
 async def list_segments(conn: Connection, consultation_id: UUID) -> list[Segment]:
     """Return what is filed of a recording, in order."""
     return await queries.list_segments(conn, consultation_id)
+
+
+async def is_shown_to(conn: Connection, visit: Visit, record_id: str) -> bool:
+    """Return whether a record is what everybody in the call looks at now, and this visitor is in it (SECURITY 9)."""
+    return await queries.fetch_is_shown(conn, visit.appointment_id, f"person:{visit.person_id}", record_id)
 
 
 async def count_unfiled(conn: Connection, appointment_id: UUID) -> int:

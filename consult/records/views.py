@@ -5,8 +5,11 @@ What somebody may not see is not there: the answer is 404, as for a record that 
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
+from consult.consultations import service as consultations
 from consult.domain.access import may_read_case
 from consult.domain.errors import NotFound
 from consult.domain.ids import RecordId
@@ -14,10 +17,14 @@ from consult.keys import POOL, STORE
 from consult.records import service
 from consult.records.model import Record, range_of
 from consult.scheduling import service as scheduling
+from consult.scheduling.model import Visit
 from consult.web.params import uuid_in_path
 from consult.web.session import find_staff, find_visit, require_staff
 
 routes = web.RouteTableDef()
+
+SHOWN_TRIES = 12
+SHOWN_AGAIN_S = 0.2
 
 # Beside the headers of every answer: a record is never a page of ours, whatever is in it.
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -42,13 +49,26 @@ async def _readable_record(request: web.Request) -> Record:
         await require_staff(request)
     async with request.app[POOL].acquire() as conn:
         record = await service.fetch_record(conn, record_id)
-        if visit is not None and visit.case_id == record.case_id:
+        if visit is not None and visit.case_id == record.case_id and not visit.is_guest:
             return record
         if staff is not None:
             experts = await scheduling.list_expert_ids(conn, record.case_id)
             if may_read_case(staff.role, staff.id, experts):
                 return record
+    is_guest_of_case = visit is not None and visit.is_guest and visit.case_id == record.case_id
+    if visit is not None and is_guest_of_case and await _is_shown(request, visit, record):
+        return record
     raise NotFound("record")
+
+
+async def _is_shown(request: web.Request, visit: Visit, record: Record) -> bool:
+    """Whether a guest is being shown the record. The room tells its pages before it tells us: ask again for a while."""
+    for _try in range(SHOWN_TRIES):
+        async with request.app[POOL].acquire() as conn:
+            if await consultations.is_shown_to(conn, visit, str(record.id)):
+                return True
+        await asyncio.sleep(SHOWN_AGAIN_S)
+    return False
 
 
 async def _send(request: web.Request, record: Record, disposition: str) -> web.StreamResponse:

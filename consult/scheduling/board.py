@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from consult.domain.ids import StaffId
-from consult.scheduling.model import DayLine, Slot
+from consult.scheduling.model import DayLine, Slot, opens_until
 
 FIRST_HOUR = 8
 LAST_HOUR = 17
+FEWEST_HOURS = 6
 LATE_AFTER = timedelta(minutes=3)
 CHASE_RECORDS_WITHIN = timedelta(hours=48)
 
@@ -33,7 +34,7 @@ def state_of(line: DayLine, now: datetime) -> LineState:
     if line.call_ended_at is not None:
         return LineState.OVER
     if line.call_started_at is not None:
-        return LineState.LIVE
+        return LineState.LIVE if now < opens_until(appointment.ends_at) else LineState.OVER
     if now >= appointment.ends_at:
         return LineState.MISSED
     if line.waiting_since is not None:
@@ -81,16 +82,16 @@ class Span:
 
 
 def span_of(slots: Sequence[Slot], day: Slot) -> Span:
-    """Return the hours that hold everything of a day, the usual number at least. day: its first and last instant."""
+    """Return the hours that hold everything of a day, six at least. day: its first and last instant."""
     midnight, hour = day.starts_at, timedelta(hours=1)
     all_day = -int(-(day.ends_at - midnight) // hour)
     if not slots:
         return Span(midnight + FIRST_HOUR * hour, FIRST_HOUR, LAST_HOUR)
     first = int((max(min(slot.starts_at for slot in slots), midnight) - midnight) // hour)
     last = -int(-(min(max(slot.ends_at for slot in slots), day.ends_at) - midnight) // hour)
-    if last - first < LAST_HOUR - FIRST_HOUR:  # a board of two hours would be hard to read the day from
-        first = max(min(first, FIRST_HOUR), last - (LAST_HOUR - FIRST_HOUR), 0)
-        last = min(max(last, first + LAST_HOUR - FIRST_HOUR), all_day)
+    if last - first < FEWEST_HOURS:  # a board of one hour would be hard to read the day from
+        first = max(min(first - 1, all_day - FEWEST_HOURS), 0)
+        last = min(max(last, first + FEWEST_HOURS), all_day)
     return Span(midnight + first * hour, first, last)
 
 

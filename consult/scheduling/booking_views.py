@@ -1,4 +1,4 @@
-"""Booking a time for a case, and the page of an appointment: its link, cancelling it."""
+"""Booking a time for a case. The page of an appointment is in `appointment_views`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from consult.cases import service as cases
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import ConsultError, InvalidInput, SlotInPast, SlotOutsideHours, SlotTaken
-from consult.domain.ids import AppointmentId, CaseId
+from consult.domain.ids import CaseId
 from consult.domain.words import N_
-from consult.keys import BUS, POOL, SETTINGS
+from consult.keys import POOL
 from consult.notices import service as notices
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service
-from consult.scheduling.flash import drop_link, keep_link, take_link
-from consult.scheduling.model import DEFAULT_LENGTH, Slot, instant_of, opens_until
+from consult.scheduling.flash import keep_link
+from consult.scheduling.model import DEFAULT_LENGTH, Slot, instant_of
 from consult.web.forms import NOT_A_DATE, Form, read_form
-from consult.web.params import number_in_path, uuid_in_path
+from consult.web.params import number_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
-from signaling.events import CloseRoom, RemovePerson
 
 routes = web.RouteTableDef()
 
@@ -202,80 +201,3 @@ async def _free_days(
         "free": by_day.get(day, []),
         "first_free": first_free,
     }
-
-
-@routes.get("/appointments/{id}")
-async def show_appointment(request: web.Request) -> web.Response:
-    """The appointment. A link that was just made is shown once."""
-    staff = await require_staff(request, StaffRole.SCHEDULER)
-    appointment_id = AppointmentId(uuid_in_path(request))
-    link = take_link(request, appointment_id)
-    async with request.app[POOL].acquire() as conn:
-        details = await service.fetch_appointment(conn, appointment_id)
-        mails = await notices.list_mails_of_appointment(conn, appointment_id)
-    response = render(
-        request,
-        "staff/appointment.html",
-        {
-            "details": details,
-            "appointment": details.appointment,
-            "link": link,
-            "link_url": link.url(request.app[SETTINGS].public_url) if link else "",
-            "join_url": f"{request.app[SETTINGS].public_url}/join",
-            "mails": mails,
-            "zone": staff.time_zone,
-            "now": utc_now(),
-            "links_open": not details.appointment.is_cancelled and utc_now() < opens_until(details.appointment.ends_at),
-        },
-    )
-    if link is not None:
-        drop_link(request, response, appointment_id)
-    return response
-
-
-@routes.post("/appointments/{id}/link")
-async def make_link(request: web.Request) -> web.Response:
-    """Make a further link; the earlier ones stay good until they are withdrawn."""
-    await require_staff(request, StaffRole.SCHEDULER)
-    appointment_id = AppointmentId(uuid_in_path(request))
-    form = await read_form(request)
-    now = utc_now()
-    async with request.app[POOL].acquire() as conn, conn.transaction():
-        lost = await service.revoke_links(conn, appointment_id, now=now) if form.checked("withdraw") else []
-        link = await service.issue_link(conn, appointment_id, now=now)
-        if form.checked("send"):
-            await notices.queue_new_link(conn, appointment_id, now)
-    for person in lost:
-        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
-    response = web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
-    keep_link(request, response, link)
-    return response
-
-
-@routes.get("/appointments/{id}/cancel")
-async def confirm_cancelling(request: web.Request) -> web.Response:
-    staff = await require_staff(request, StaffRole.SCHEDULER)
-    appointment_id = AppointmentId(uuid_in_path(request))
-    async with request.app[POOL].acquire() as conn:
-        details = await service.fetch_appointment(conn, appointment_id)
-    if details.appointment.is_cancelled:
-        return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
-    values = {"details": details, "appointment": details.appointment, "zone": staff.time_zone}
-    return render(request, "staff/appointment_cancel.html", values)
-
-
-@routes.post("/appointments/{id}/cancel")
-async def cancel(request: web.Request) -> web.Response:
-    """Cancel: links end at once, who is in the room is sent out, the patient gets a mail."""
-    await require_staff(request, StaffRole.SCHEDULER)
-    appointment_id = AppointmentId(uuid_in_path(request))
-    now = utc_now()
-    async with request.app[POOL].acquire() as conn, conn.transaction():
-        before = await service.fetch_appointment(conn, appointment_id)
-        lost = await service.cancel(conn, appointment_id, now)
-        if not before.appointment.is_cancelled and now < before.appointment.ends_at:
-            await notices.queue_cancellation(conn, appointment_id, now)
-    for person in lost:
-        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
-    await request.app[BUS].order(CloseRoom(str(appointment_id), "closed"))
-    return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
-from consult.scheduling.model import Visit
+from consult.scheduling.model import Invited, Visit
 
 INSERT_INVITATION = """
 insert into invitations (id, appointment_id, person_id, role, name, secret_hash, code_hash, issued_at)
@@ -26,6 +26,18 @@ REVOKE_INVITATIONS = """
 update invitations set revoked_at = $2
 where appointment_id = $1 and revoked_at is null and ($3::uuid is null or person_id = $3)
 returning person_id
+"""
+
+LIST_INVITED = """
+select i.person_id, min(i.name) as name, min(i.role) as role, array_agg(i.id order by i.issued_at) as invitation_ids,
+       exists (
+         select from visits v join invitations o on o.id = v.invitation_id
+         where o.appointment_id = $1 and o.person_id = i.person_id and o.revoked_at is null
+       ) as has_opened
+from invitations i
+where i.appointment_id = $1 and i.revoked_at is null
+group by i.person_id
+order by min(i.issued_at)
 """
 
 # What makes a link good, besides its hash. The last parameter is the instant before which a call may not have ended.
@@ -62,9 +74,9 @@ INSERT_VISIT = "insert into visits (id, invitation_id, token_hash, opened_at) va
 END_VISIT = "update visits set ended_at = $2 where token_hash = $1 and ended_at is null"
 
 FIND_VISIT = """
-select v.id, i.id as invitation_id, i.appointment_id, a.number, a.case_id, p.id as patient_id, i.person_id, i.role,
-       i.name, p.language, p.time_zone, lower(a.during) as starts_at, upper(a.during) as ends_at, a.expert_id,
-       e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone
+select v.id, i.id as invitation_id, i.appointment_id, a.number, a.case_id, p.id as patient_id, p.name as patient_name,
+       i.person_id, i.role, i.name, p.language, p.time_zone, lower(a.during) as starts_at, upper(a.during) as ends_at,
+       a.expert_id, e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone
 from visits v
 join invitations i on i.id = v.invitation_id
 join appointments a on a.id = i.appointment_id
@@ -104,6 +116,19 @@ async def revoke_invitations(
 ) -> set[uuid.UUID]:
     rows = await conn.fetch(REVOKE_INVITATIONS, appointment_id, now, person_id)
     return {row["person_id"] for row in rows}
+
+
+async def list_invited(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Invited]:
+    return [
+        Invited(
+            person_id=row["person_id"],
+            name=row["name"],
+            role=row["role"],
+            invitation_ids=tuple(InvitationId(one) for one in row["invitation_ids"]),
+            has_opened=row["has_opened"],
+        )
+        for row in await conn.fetch(LIST_INVITED, appointment_id)
+    ]
 
 
 async def find_by_secret(conn: asyncpg.Connection, secret_hash: bytes, ended_after: datetime) -> Any:
@@ -163,6 +188,7 @@ async def find_visit(conn: asyncpg.Connection, token_hash: bytes, now: datetime,
         appointment_number=row["number"],
         case_id=CaseId(row["case_id"]),
         patient_id=PatientId(row["patient_id"]),
+        patient_name=row["patient_name"],
         person_id=str(row["person_id"]),
         role=row["role"],
         name=row["name"],

@@ -14,8 +14,9 @@ from datetime import datetime
 
 import asyncpg
 
-from consult.domain.errors import LinkNotUsable, NotFound
+from consult.domain.errors import InvalidInput, LinkNotUsable, NotFound
 from consult.domain.ids import AppointmentId, InvitationId
+from consult.domain.words import N_
 from consult.scheduling import invitation_queries as queries
 from consult.scheduling.links import (
     CODE_BYTES,
@@ -29,7 +30,11 @@ from consult.scheduling.links import (
     read_number,
     read_secret,
 )
-from consult.scheduling.model import JOIN_AFTER, IssuedLink, OpenedInvitation, Visit
+from consult.scheduling.model import JOIN_AFTER, Invited, IssuedLink, OpenedInvitation, Visit
+
+GUEST_ROLES = ("interpreter", "caregiver", "physician")
+MAX_GUESTS = 4
+MAX_NAME_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,29 @@ async def issue_link(
         now=now,
     )
     return IssuedLink(invitation_id, appointment_id, invitee["number"], secret, code)
+
+
+async def invite_guest(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, *, name: str, role: str, now: datetime
+) -> IssuedLink:
+    """Return the first link of somebody besides the patient. Raises InvalidInput or NotFound."""
+    wrong: dict[str, str] = {}
+    if not name.strip():
+        wrong["guest_name"] = N_("Please write the name of the person you invite.")
+    elif len(name) > MAX_NAME_CHARS:
+        wrong["guest_name"] = N_("Please write a shorter name.")
+    if role not in GUEST_ROLES:
+        wrong["guest_role"] = N_("Please choose as what this person comes.")
+    if not wrong and sum(one.is_guest for one in await list_invited(conn, appointment_id)) >= MAX_GUESTS:
+        wrong["guest_name"] = N_("Four more people are invited already. Withdraw the link of one first.")
+    if wrong:
+        raise InvalidInput(wrong)
+    return await issue_link(conn, appointment_id, now=now, guest=Guest(name.strip(), role, uuid.uuid4()))
+
+
+async def list_invited(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Invited]:
+    """Return who has good links to an appointment, the patient too, in the order in which they got the first one."""
+    return await queries.list_invited(conn, appointment_id)
 
 
 async def revoke_links(

@@ -7,9 +7,11 @@ and every slot is as long as the others.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
@@ -44,6 +46,16 @@ class Slot:
         return self.starts_at < other.ends_at and other.starts_at < self.ends_at
 
 
+class AppointmentState(StrEnum):
+    """MISSED: its time went by without a call."""
+
+    BOOKED = "booked"
+    LIVE = "live"
+    TOOK_PLACE = "took_place"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+
+
 @dataclass(frozen=True, slots=True)
 class Appointment:
     """number: what a person types beside the short code."""
@@ -64,6 +76,15 @@ class Appointment:
 
     def is_over(self, now: datetime) -> bool:
         return now >= self.ends_at
+
+    def state(self, now: datetime, *, began_at: datetime | None, ended_at: datetime | None) -> AppointmentState:
+        """How it stands. began_at, ended_at: of its call, None until then."""
+        if began_at is not None:  # whatever became of the appointment, people talked
+            going_on = ended_at is None and now < opens_until(self.ends_at)
+            return AppointmentState.LIVE if going_on else AppointmentState.TOOK_PLACE
+        if self.is_cancelled:
+            return AppointmentState.CANCELLED
+        return AppointmentState.MISSED if self.is_over(now) else AppointmentState.BOOKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +160,7 @@ class Visit:
     appointment_number: int
     case_id: CaseId
     patient_id: PatientId
+    patient_name: str
     person_id: str
     role: str
     name: str
@@ -150,6 +172,26 @@ class Visit:
     expert_name: str
     expert_specialty: str
     expert_time_zone: str
+
+    @property
+    def is_guest(self) -> bool:
+        """Somebody besides the patient: sees who and when, and of the records what is being shown."""
+        return self.role != "patient"
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A person whose links to an appointment are good. invitation_ids: one per link; has_opened: any of them."""
+
+    person_id: uuid.UUID
+    name: str
+    role: str
+    invitation_ids: tuple[InvitationId, ...]
+    has_opened: bool
+
+    @property
+    def is_guest(self) -> bool:
+        return self.role != "patient"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,13 @@ from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import queries
 from consult.scheduling.invitations import (
+    GUEST_ROLES,
     Guest,
     end_visit,
     find_visit,
+    invite_guest,
     issue_link,
+    list_invited,
     open_invitation,
     revoke_links,
 )
@@ -50,6 +53,7 @@ from consult.scheduling.model import (
 )
 
 __all__ = [
+    "GUEST_ROLES",
     "Guest",
     "book",
     "cancel",
@@ -61,11 +65,13 @@ __all__ = [
     "find_for_new_link",
     "find_visit",
     "free_slots",
+    "invite_guest",
     "issue_link",
     "list_appointments",
     "list_day",
     "list_expert_ids",
     "list_free_slots",
+    "list_invited",
     "list_working_hours",
     "open_invitation",
     "read_number",

@@ -1,4 +1,4 @@
-"""The four steps before a call: their order, which are done on this device, and how each reads in the line of steps.
+"""The steps before a call, four for the patient and three for a guest: their order, which are done, how each reads.
 
 Which steps were pressed through is the device's own business: it is kept in a cookie bound to the visit and decides
 nothing but where the person is led next.
@@ -6,12 +6,13 @@ nothing but where the person is led next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from consult.domain.ids import VisitId
 from consult.domain.words import N_
+from consult.scheduling.model import Visit
 
 STEPS_COOKIE = "consult_steps"
 MAX_COOKIE_CHARS = 100
@@ -27,6 +28,9 @@ class Step(StrEnum):
     def href(self) -> str:
         return f"/visit/{self.value}"
 
+
+OF_PATIENTS = tuple(Step)
+OF_GUESTS = (Step.WHEN, Step.DEVICES, Step.RECORDING)  # the records and questions are the patient's
 
 NAMES = {
     Step.WHEN: N_("Who and when"),
@@ -76,13 +80,21 @@ def write_done(done: Collection[Step], visit_id: VisitId) -> str:
     return ".".join([visit_id.hex[:12], *(step.value for step in Step if step in done)])
 
 
-def first_open(done: Collection[Step]) -> Step | None:
+def steps_of(visit: Visit) -> tuple[Step, ...]:
+    return OF_GUESTS if visit.is_guest else OF_PATIENTS
+
+
+def first_open(steps: Sequence[Step], done: Collection[Step]) -> Step | None:
     """Return the first step that is not done, None if all are."""
-    return next((step for step in Step if step not in done), None)
+    return next((step for step in steps if step not in done), None)
 
 
 def lines(
-    done: Collection[Step], here: Step, say: Callable[[str], str], summaries: Mapping[Step, str]
+    steps: Sequence[Step],
+    done: Collection[Step],
+    here: Step,
+    say: Callable[[str], str],
+    summaries: Mapping[Step, str],
 ) -> list[StepLine]:
     """Return the line of steps. say: gives a sentence in the reader's language; summaries: what done steps contain."""
     return [
@@ -95,7 +107,7 @@ def lines(
             is_done=step in done,
             is_here=step is here,
         )
-        for number, step in enumerate(Step, start=1)
+        for number, step in enumerate(steps, start=1)
     ]
 
 

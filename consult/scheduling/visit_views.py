@@ -1,4 +1,4 @@
-"""The patient's pages before and after a call: four steps, records, questions.
+"""The pages of patients and guests before and after a call: steps, records, questions.
 
 Every page needs a visit (an opened invitation). The call itself and its seat are views of `consultations`.
 """
@@ -31,6 +31,7 @@ from consult.scheduling.visit_steps import (
     first_open,
     lines,
     read_done,
+    steps_of,
     write_done,
 )
 from consult.scheduling.visit_times import in_one_line, say_when, whole_minutes, zone_of
@@ -46,6 +47,11 @@ __all__ = ["routes"]
 
 STEPS_COOKIE_S = 60 * 86_400
 CHOOSE_FILE = N_("Please choose a file first.")
+GUEST_AS = {
+    "interpreter": N_("You come as the interpreter."),
+    "caregiver": N_("You come to be with the patient."),
+    "physician": N_("You come as the referring physician."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ async def show_next(request: web.Request) -> web.Response:
     visit = await require_visit(request)
     if await _ended(request, visit) is not None:
         return _to("/visit/after")
-    step = first_open(_done(request, visit))
+    step = first_open(steps_of(visit), _done(request, visit))
     return _to(step.href if step else "/visit/call")
 
 
@@ -100,11 +106,12 @@ async def show_recording(request: web.Request) -> web.Response:
 async def finish_step(request: web.Request) -> web.Response:
     """Remember on this device that the step is done, and lead on to the one after it."""
     visit = await require_visit(request)
-    try:
-        step = Step(request.match_info["step"])
-    except ValueError:
-        raise NotFound("step") from None
-    answer = _to("/visit/call" if step is Step.RECORDING else list(Step)[list(Step).index(step) + 1].href)
+    steps = steps_of(visit)
+    step = next((one for one in steps if one.value == request.match_info["step"]), None)
+    if step is None:
+        raise NotFound("step")
+    following = steps[steps.index(step) + 1 :]
+    answer = _to(following[0].href if following else "/visit/call")
     done = write_done({*_done(request, visit), step}, visit.id)
     set_cookie(request, answer, STEPS_COOKIE, done, max_age_s=STEPS_COOKIE_S)
     return answer
@@ -117,7 +124,7 @@ async def learn_time_zone(request: web.Request) -> web.Response:
     time_zone = (await read_form(request)).text("time_zone", required=True, max_chars=80)
     if time_zone not in available_timezones():
         raise InvalidInput({"time_zone": N_("We do not know this time zone.")})
-    if visit.role == "patient":
+    if not visit.is_guest:
         async with request.app[POOL].acquire() as conn:
             await cases.learn_time_zone(conn, visit.patient_id, time_zone)
     return web.json_response(say_when(visit, time_zone, reader_words(request)).as_dict())
@@ -125,7 +132,7 @@ async def learn_time_zone(request: web.Request) -> web.Response:
 
 @routes.post("/visit/questions")
 async def ask_question(request: web.Request) -> web.Response:
-    visit = await require_visit(request)
+    visit = await _require_patient(request)
     form = await read_form(request)
     text = form.text("question", max_chars=MAX_QUESTION_CHARS)
     question: Question | None = None
@@ -146,7 +153,7 @@ async def ask_question(request: web.Request) -> web.Response:
 
 @routes.post("/visit/questions/{id}/remove")
 async def remove_question(request: web.Request) -> web.Response:
-    visit = await require_visit(request)
+    visit = await _require_patient(request)
     form = Form(reader_words(request), {})
     try:
         async with request.app[POOL].acquire() as conn:
@@ -162,7 +169,7 @@ async def remove_question(request: web.Request) -> web.Response:
 @routes.post("/visit/records")
 async def add_records(request: web.Request) -> web.Response:
     """Keep what was sent: one file from a script, any number from a form."""
-    visit = await require_visit(request)
+    visit = await _require_patient(request)
     if wants_page(request):
         return await _take_all(request, visit)
     file = await read_upload(request)
@@ -183,7 +190,7 @@ async def add_records(request: web.Request) -> web.Response:
 
 @routes.post("/visit/records/{id}/remove")
 async def remove_record(request: web.Request) -> web.Response:
-    visit = await require_visit(request)
+    visit = await _require_patient(request)
     record_id = RecordId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn:
         await records.remove_record(conn, visit.case_id, record_id, uploaded_by=UploadedBy.PATIENT, now=utc_now())
@@ -200,6 +207,14 @@ async def show_after(request: web.Request) -> web.Response:
     if ended_at is not None:
         values["ended"] = in_one_line(ended_at, zone_of(visit), reader_words(request))
     return render(request, "patient/after.html", values)
+
+
+async def _require_patient(request: web.Request) -> Visit:
+    """Return the patient's visit. For a guest, records and questions are not there: NotFound (SECURITY 9)."""
+    visit = await require_visit(request)
+    if visit.is_guest:
+        raise NotFound("of the patient")
+    return visit
 
 
 async def _take_all(request: web.Request, visit: Visit) -> web.Response:
@@ -248,19 +263,25 @@ async def _show_step(
 ) -> web.Response:
     if await _ended(request, visit) is not None:
         return _to("/visit/after")
+    if step not in steps_of(visit):
+        return _to("/visit")
     words = reader_words(request)
-    async with request.app[POOL].acquire() as conn:
-        kept = await records.list_records(conn, visit.case_id)
-        asked = await cases.list_questions(conn, visit.case_id)
+    kept: list[Record] = []
+    asked: list[Question] = []
+    if not visit.is_guest:
+        async with request.app[POOL].acquire() as conn:
+            kept = await records.list_records(conn, visit.case_id)
+            asked = await cases.list_questions(conn, visit.case_id)
     when = say_when(visit, zone_of(visit), words)
     done = _done(request, visit)
     summaries = {Step.WHEN: when.short, Step.RECORDS: _counted(len(kept), len(asked), words)}
-    steps = lines(done, step, words.gettext, summaries)
+    steps = lines(steps_of(visit), done, step, words.gettext, summaries)
     values: dict[str, Any] = {
         "steps": steps,
         "this_step": next(line for line in steps if line.is_here),
         "step_title": words.gettext(TITLES[step]),
         "when": when,
+        "guest_as": words.gettext(GUEST_AS[visit.role]) if visit.is_guest else "",
         "minutes": whole_minutes(visit.ends_at - visit.starts_at),
         "records": [_record_line(record, words) for record in kept],
         "questions": asked,

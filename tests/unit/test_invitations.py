@@ -33,6 +33,7 @@ def visit() -> Visit:
         appointment_number=7,
         case_id=CaseId(147),
         patient_id=PatientId(uuid.uuid4()),
+        patient_name="Ana Ribeiro",
         person_id=str(uuid.uuid4()),
         role="patient",
         name="Ana Ribeiro",

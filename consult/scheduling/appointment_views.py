@@ -1,0 +1,192 @@
+"""The page of an appointment: who is invited to it, their links, cancelling it.
+
+A link is shown once, on the page after the one that made it. Withdrawing sends out who is in the room with it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable
+
+from aiohttp import web
+
+from consult.consultations import service as consultations
+from consult.domain.access import StaffRole
+from consult.domain.clock import utc_now
+from consult.domain.errors import InvalidInput, NotFound
+from consult.domain.ids import AppointmentId
+from consult.keys import BUS, POOL, SETTINGS
+from consult.notices import service as notices
+from consult.people.model import Staff
+from consult.scheduling import service
+from consult.scheduling.flash import drop_link, keep_link, take_link
+from consult.scheduling.model import Invited, IssuedLink, opens_until
+from consult.web.forms import Form, read_form
+from consult.web.params import uuid_in_path
+from consult.web.render import render
+from consult.web.session import require_staff
+from signaling.events import CloseRoom, RemovePerson
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/appointments/{id}")
+async def show_appointment(request: web.Request) -> web.Response:
+    """The appointment. A link that was just made is shown once."""
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    return await _render_appointment(request, staff, AppointmentId(uuid_in_path(request)))
+
+
+async def _render_appointment(
+    request: web.Request, staff: Staff, appointment_id: AppointmentId, *, form: Form | None = None, status: int = 200
+) -> web.Response:
+    now = utc_now()
+    link = take_link(request, appointment_id)
+    async with request.app[POOL].acquire() as conn:
+        details = await service.fetch_appointment(conn, appointment_id)
+        invited = await service.list_invited(conn, appointment_id)
+        consultation = await consultations.find_consultation_of(conn, appointment_id)
+        mails = await notices.list_mails_of_appointment(conn, appointment_id)
+    appointment = details.appointment
+    response = render(
+        request,
+        "staff/appointment.html",
+        {
+            "details": details,
+            "appointment": appointment,
+            "state_name": appointment.state(
+                now,
+                began_at=consultation.started_at if consultation else None,
+                ended_at=consultation.ended_at if consultation else None,
+            ).value,
+            "link": link,
+            "link_for": _owner_of(link, invited),
+            "link_url": link.url(request.app[SETTINGS].public_url) if link else "",
+            "join_url": f"{request.app[SETTINGS].public_url}/join",
+            "guests": [one for one in invited if one.is_guest],
+            "guest_roles": service.GUEST_ROLES,
+            "mails": mails,
+            "zone": staff.time_zone,
+            "now": now,
+            "links_open": not appointment.is_cancelled and now < opens_until(appointment.ends_at),
+            "values": form.values if form else {},
+            "errors": form.errors if form else {},
+        },
+        status=status,
+    )
+    if link is not None:
+        drop_link(request, response, appointment_id)
+    return response
+
+
+def _owner_of(link: IssuedLink | None, invited: list[Invited]) -> Invited | None:
+    """Return whose link this is, None if it was withdrawn since."""
+    return next((one for one in invited if link is not None and link.invitation_id in one.invitation_ids), None)
+
+
+@routes.post("/appointments/{id}/link")
+async def make_link(request: web.Request) -> web.Response:
+    """Make a further link for the patient; the earlier ones stay good until they are withdrawn."""
+    await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    form = await read_form(request)
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        lost: list[str] = []
+        if form.checked("withdraw"):
+            for one in await service.list_invited(conn, appointment_id):
+                if not one.is_guest:
+                    lost += await service.revoke_links(conn, appointment_id, now=now, person_id=one.person_id)
+        link = await service.issue_link(conn, appointment_id, now=now)
+        if form.checked("send"):
+            await notices.queue_new_link(conn, appointment_id, now)
+    await _send_out(request, appointment_id, lost)
+    return _with_link(request, link)
+
+
+@routes.post("/appointments/{id}/guests")
+async def invite_guest(request: web.Request) -> web.Response:
+    """Invite somebody besides the patient: a link to copy. What was typed stays if it cannot be."""
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    form = await read_form(request)
+    name, role = form.values.get("guest_name", ""), form.values.get("guest_role", "")
+    try:
+        async with request.app[POOL].acquire() as conn, conn.transaction():
+            link = await service.invite_guest(conn, appointment_id, name=name, role=role, now=utc_now())
+    except InvalidInput as wrong:
+        form.take(wrong)
+        return await _render_appointment(request, staff, appointment_id, form=form, status=422)
+    return _with_link(request, link)
+
+
+@routes.post("/appointments/{id}/guests/{person}/link")
+async def make_guest_link(request: web.Request) -> web.Response:
+    """Make a further link for a guest; the earlier ones stay good."""
+    await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        one = await _guest(request, service.list_invited(conn, appointment_id))
+        guest = service.Guest(one.name, one.role, one.person_id)
+        link = await service.issue_link(conn, appointment_id, now=utc_now(), guest=guest)
+    return _with_link(request, link)
+
+
+@routes.post("/appointments/{id}/guests/{person}/withdraw")
+async def withdraw_guest(request: web.Request) -> web.Response:
+    """End one guest's links; who is in the room with one is sent out."""
+    await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        one = await _guest(request, service.list_invited(conn, appointment_id))
+        lost = await service.revoke_links(conn, appointment_id, now=utc_now(), person_id=one.person_id)
+    await _send_out(request, appointment_id, lost)
+    return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}#guests"})
+
+
+async def _guest(request: web.Request, invited: Awaitable[list[Invited]]) -> Invited:
+    """Return the guest that the path names. Raises NotFound."""
+    person_id: uuid.UUID = uuid_in_path(request, "person")
+    for one in await invited:
+        if one.is_guest and one.person_id == person_id:
+            return one
+    raise NotFound("guest")
+
+
+async def _send_out(request: web.Request, appointment_id: AppointmentId, person_ids: list[str]) -> None:
+    for person in person_ids:
+        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
+
+
+def _with_link(request: web.Request, link: IssuedLink) -> web.Response:
+    response = web.Response(status=303, headers={"Location": f"/appointments/{link.appointment_id}"})
+    keep_link(request, response, link)
+    return response
+
+
+@routes.get("/appointments/{id}/cancel")
+async def confirm_cancelling(request: web.Request) -> web.Response:
+    staff = await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    async with request.app[POOL].acquire() as conn:
+        details = await service.fetch_appointment(conn, appointment_id)
+    if details.appointment.is_cancelled:
+        return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
+    values = {"details": details, "appointment": details.appointment, "zone": staff.time_zone}
+    return render(request, "staff/appointment_cancel.html", values)
+
+
+@routes.post("/appointments/{id}/cancel")
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel: links end at once, who is in the room is sent out, the patient gets a mail."""
+    await require_staff(request, StaffRole.SCHEDULER)
+    appointment_id = AppointmentId(uuid_in_path(request))
+    now = utc_now()
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        before = await service.fetch_appointment(conn, appointment_id)
+        lost = await service.cancel(conn, appointment_id, now)
+        if not before.appointment.is_cancelled and now < before.appointment.ends_at:
+            await notices.queue_cancellation(conn, appointment_id, now)
+    await _send_out(request, appointment_id, lost)
+    await request.app[BUS].order(CloseRoom(str(appointment_id), "closed"))
+    return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
