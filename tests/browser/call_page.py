@@ -11,12 +11,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, BrowserContext, Page
 
 from consult.cases import service as cases
 from consult.cases.model import AskedBy, NewPatient
+from consult.db.pool import Pool
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.keys import POOL, STORE
@@ -24,12 +26,35 @@ from consult.people import service as people
 from consult.records import service as records
 from consult.records.model import Record, UploadedBy
 from consult.scheduling import service as scheduling
+from consult.storage import BlobStore
 from tests.browser.chromium import FakeDevices, open_browser, paint_camera
 from tests.conftest import Server
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 LIMIT_MS = 30_000
+
+
+# Lets a test cut the line as a network does, and count the media connections that a page made.
+WATCH = """
+  window.lines = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) { super(...given); window.lines.push(this); }
+  };
+  window.mediaConnections = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...given) { super(...given); window.mediaConnections.push(this); }
+  };
+"""
+INSIDE = "body[data-phase=inside]"
+OTHER = ".tile:not(.is-me)"
+
+
+class Place(Protocol):
+    """Where Consult answers: without a slash at its end."""
+
+    @property
+    def url(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +70,12 @@ class Arranged:
 
 
 async def arrange_call(server: Server) -> Arranged:
+    return await arrange_in(server.app[POOL], server.app[STORE])
+
+
+async def arrange_in(pool: Pool, store: BlobStore) -> Arranged:
     now = utc_now()
-    async with server.app[POOL].acquire() as conn:
+    async with pool.acquire() as conn:
         scheduler = await people.create_staff(
             conn, email="noor@clinic.example", name="Noor Aziz", role=StaffRole.SCHEDULER, time_zone="Europe/Lisbon",
             password="a long password for tests", now=now,
@@ -65,7 +94,6 @@ async def arrange_call(server: Server) -> Arranged:
         appointment, link = await scheduling.book(
             conn, case_id, expert, now + timedelta(minutes=1), booked_by=scheduler, now=now, outside_hours=True
         )
-        store = server.app[STORE]
         pdf = await records.add_record(
             conn,
             store,
@@ -85,7 +113,7 @@ async def arrange_call(server: Server) -> Arranged:
             now=now,
         )
         expert_token = await people.start_session(conn, expert, now)
-    async with server.app[POOL].acquire() as conn:
+    async with pool.acquire() as conn:
         visit = await scheduling.open_invitation(conn, now=now, secret=link.secret)
     return Arranged(str(appointment.id), case_id, expert_token, visit.token, pdf, picture)
 
@@ -129,26 +157,55 @@ async def two_browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]
         yield expert, patient
 
 
-async def open_expert(browser: Browser, server: Server, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
+async def open_expert(browser: Browser, server: Place, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
     context = await _context(browser, server, "consult_staff", call.expert_token, viewport)
     page = await context.new_page()
     await page.goto(f"{server.url}/appointments/{call.appointment_id}/call")
     return page
 
 
-async def open_patient(browser: Browser, server: Server, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
+async def open_patient(browser: Browser, server: Place, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
     context = await _context(browser, server, "consult_visit", call.visit_token, viewport)
     page = await context.new_page()
     await page.goto(f"{server.url}/visit/call")
     return page
 
 
+async def let_in(expert: Page, *others: Page) -> None:
+    """Admit whoever waits; return when everybody sees somebody else."""
+    for other in others:
+        await expert.click("[data-knock=admit]")
+        await other.wait_for_selector(INSIDE)
+    for page in (expert, *others):
+        await page.wait_for_selector(f"{OTHER}.has-picture")
+
+
+async def agree(*pages: Page) -> None:
+    """Everybody says yes; return when the recording is on everywhere."""
+    for page in pages:
+        await page.click("[data-consent=yes]")
+    for page in pages:
+        await page.wait_for_selector(".room[data-recording-state=on]")
+
+
+async def write_in_chat(page: Page, text: str) -> None:
+    if not await page.is_visible("#chat-text"):
+        await page.click("[data-control=chat]")
+    await page.fill("#chat-text", text)
+    await page.press("#chat-text", "Enter")
+
+
+async def read_chat(page: Page) -> list[str]:
+    return [text.strip() for text in await page.locator("[data-chat-lines] .chat-text").all_text_contents()]
+
+
 async def _context(
-    browser: Browser, server: Server, cookie: str, value: str, viewport: dict[str, int]
+    browser: Browser, server: Place, cookie: str, value: str, viewport: dict[str, int]
 ) -> BrowserContext:
     context = await browser.new_context(viewport={"width": viewport["width"], "height": viewport["height"]})
     context.set_default_timeout(LIMIT_MS)
     await context.grant_permissions(["camera", "microphone"])
+    await context.add_init_script(WATCH)
     await context.add_cookies([{"name": cookie, "value": value, "url": server.url}])
     return context
 

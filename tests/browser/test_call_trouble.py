@@ -1,0 +1,164 @@
+"""A call in trouble, as two people live through it in Chromium: everything behind the pages is real."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from playwright.async_api import Page
+
+from consult.consultations import service as consultations
+from consult.consultations.model import Segment
+from consult.keys import POOL
+from consult.storage import open_store
+from tests.browser.call_page import (
+    INSIDE,
+    OTHER,
+    agree,
+    arrange_call,
+    arrange_in,
+    let_in,
+    open_expert,
+    open_patient,
+    read_chat,
+    two_browsers,
+    write_in_chat,
+)
+from tests.browser.processes import Consult
+from tests.conftest import Database, Server
+
+pytestmark = pytest.mark.timeout(180)  # two Chromium processes on a busy machine
+
+LOST = "[data-band=line]:not([hidden])"
+
+
+async def test_a_killed_server_costs_a_second_of_the_recording_and_nothing_else(
+    database: Database, tmp_path: Path
+) -> None:
+    consult = Consult(database.url, tmp_path / "home")
+    consult.start("web", "worker")
+    call = await arrange_in(database.pool, open_store((tmp_path / "home" / "files").as_uri()))
+    try:
+        async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+            expert = await open_expert(expert_browser, consult, call)
+            patient = await open_patient(patient_browser, consult, call)
+            await let_in(expert, patient)
+            await agree(expert, patient)
+            await _show(expert, call.picture.id)
+            await write_in_chat(expert, "Do you see the shadow?")
+            await patient.wait_for_selector("[data-chat-count]:not([hidden])")
+            seats = [await page.get_attribute(OTHER, "data-member-id") for page in (expert, patient)]
+            await asyncio.sleep(4)
+
+            killed_at = time.time()
+            consult.kill("web")
+            await patient.wait_for_selector(LOST)
+            await write_in_chat(patient, "Yes, on the left.")
+            await patient.wait_for_selector(".chat-line[data-pending=true]")
+            consult.start("web")
+            for page in (expert, patient):
+                await page.wait_for_selector(".room[data-connection-state=open]")
+                await page.wait_for_selector(".room[data-recording-state=on]")
+                await page.wait_for_selector(".room[data-media-state=connected]")
+                await page.wait_for_selector(f"{OTHER}.has-picture")
+            assert [await page.get_attribute(OTHER, "data-member-id") for page in (expert, patient)] == seats
+            for page in (expert, patient):
+                assert await page.locator("[data-knock]:visible, [data-consent]:visible").count() == 0
+                await page.wait_for_selector(f".stage[data-record='{call.picture.id}']")
+                await page.wait_for_function("document.querySelectorAll('[data-chat-lines] .chat-text').length === 2")
+                assert await read_chat(page) == ["Do you see the shadow?", "Yes, on the left."]
+            await asyncio.sleep(3)
+            for page in (expert, patient):
+                await page.reload()
+                await page.wait_for_selector(INSIDE)
+                assert await read_chat(page) == ["Do you see the shadow?", "Yes, on the left."]
+            await _end(expert)
+        segments = await _wait_for_segments(database, call.appointment_id, count=4)
+        async with database.pool.acquire() as conn:
+            consultation = await consultations.find_consultation_of(conn, UUID(call.appointment_id))
+            there = await consultations.list_attendances(conn, UUID(call.appointment_id))
+        assert consultation is not None
+        killed_ms = (killed_at - consultation.started_at.timestamp()) * 1000
+        for member in {segment.member_id for segment in segments}:
+            first, second, *_ = [one for one in segments if one.member_id == member]
+            assert first.has_audio and first.has_video
+            assert killed_ms - 1000 <= first.end_ms <= killed_ms + 200, (first.end_ms, killed_ms)
+            assert second.offset_ms > killed_ms
+        assert all(one.left_ms is not None for one in there)
+        assert not list((tmp_path / "home" / "spool").iterdir())
+    finally:
+        consult.stop()
+
+
+async def test_a_lost_line_leaves_sound_picture_and_recording_as_they_are(server: Server, tmp_path: Path) -> None:
+    call = await arrange_call(server)
+    async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+        expert = await open_expert(expert_browser, server, call)
+        patient = await open_patient(patient_browser, server, call)
+        await let_in(expert, patient)
+        await agree(expert, patient)
+        await expert.wait_for_timeout(2000)
+        for page, other in ((patient, expert), (expert, patient)):
+            before = await _frames(page)
+            await page.evaluate("() => { document.chosen = window.lines.length; window.lines.at(-1).close(); }")
+            await page.wait_for_function("() => window.lines.length > document.chosen")
+            await page.wait_for_selector(".room[data-connection-state=open]")
+            await other.wait_for_selector(f"{OTHER}[data-connected=true]")
+            await page.wait_for_timeout(1500)
+            assert await page.evaluate("() => window.mediaConnections.length") == 1
+            assert await _frames(page) > before + 10
+            assert await other.get_attribute(".room", "data-recording-state") == "on"
+        await write_in_chat(patient, "I am back.")
+        await expert.wait_for_selector("text=I am back.", state="attached")
+        await _end(expert)
+        await patient.wait_for_url("**/visit/after")
+    segments = await _finished(server, call.appointment_id)
+    assert len(segments) == 2, "one for each, uncut"
+
+
+async def _show(expert: Page, record_id: object) -> None:
+    await expert.click("[data-control=records]")
+    await expert.click(f'[data-record-id="{record_id}"]')
+    await expert.wait_for_selector(f".stage[data-record='{record_id}']")
+
+
+async def _end(expert: Page) -> None:
+    await expert.click("[data-control=end]")
+    await expert.click("[data-end-yes]")
+    await expert.wait_for_selector("[data-part=ending]:not([hidden])")
+
+
+async def _frames(page: Page) -> int:
+    return int(await page.eval_on_selector(f"{OTHER} video", "one => one.getVideoPlaybackQuality().totalVideoFrames"))
+
+
+async def _wait_for_segments(database: Database, appointment_id: str, *, count: int) -> list[Segment]:
+    """What is filed, once nothing is left to be filed."""
+    deadline = time.monotonic() + 30
+    while True:
+        async with database.pool.acquire() as conn:
+            consultation = await consultations.find_consultation_of(conn, UUID(appointment_id))
+            unfiled = await consultations.count_unfiled(conn, UUID(appointment_id))
+            assert consultation is not None
+            filed = await consultations.list_segments(conn, consultation.id)
+        if unfiled == 0 and len(filed) >= count:
+            return filed
+        assert time.monotonic() < deadline, f"{len(filed)} filed, {unfiled} not"
+        await asyncio.sleep(0.3)
+
+
+async def _finished(server: Server, appointment_id: str) -> list[dict[str, object]]:
+    """What the recorder told of its finished segments, once the call is over."""
+    deadline = time.monotonic() + 10
+    while True:
+        async with server.app[POOL].acquire() as conn:
+            rows = await conn.fetch(
+                "select kind, payload from room_events where appointment_id = $1 order by at_ms", UUID(appointment_id)
+            )
+        if any(row["kind"] == "RoomClosed" for row in rows):
+            return [row["payload"] for row in rows if row["kind"] == "RecordingFinished"]
+        assert time.monotonic() < deadline, "the room did not close"
+        await asyncio.sleep(0.1)
