@@ -1,0 +1,124 @@
+"""A patient who reads Spanish: from the link to the waiting room on a phone, without an English sentence anywhere."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from consult.domain.clock import utc_now
+from consult.keys import POOL
+from consult.scheduling.model import IssuedLink
+from scripts.extract_words import TOP, read_catalogue
+from tests.browser.chromium import find_accessibility_faults, open_browser
+from tests.browser.test_patient_pages import go_on, open_page, picture
+from tests.conftest import Server
+from tests.integration.clinic import book_one, open_clinic
+
+PLACEHOLDER = re.compile(r"%\\\(\w+\\\)[sd]|\\\{\w+\\\}")
+ENOUGH_TO_BE_SURE = 4  # words: a shorter sentence has to be all that an element says
+
+# Every piece of text and every name of the page, hidden parts too: the room is in the lobby's page already.
+READ_PAGE = """() => {
+  const said = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const holder = walk.currentNode.parentElement;
+    if (!holder.closest('script, style, noscript, [lang="en"]')) said.push(walk.currentNode.textContent);
+  }
+  for (const one of document.querySelectorAll('[aria-label], [placeholder], [title], [alt]')) {
+    for (const name of ['aria-label', 'placeholder', 'title', 'alt']) said.push(one.getAttribute(name) ?? '');
+  }
+  return [document.title, ...said].map((one) => one.replace(/\\s+/g, ' ').trim()).filter(Boolean);
+}"""
+
+
+def english_sentences() -> tuple[list[re.Pattern[str]], set[str]]:
+    """What tells English in the middle of a text, and what does so only as the whole of it."""
+    catalogue = read_catalogue(TOP / "locale" / "es" / "LC_MESSAGES" / "consult.po")
+    pairs = [(one.id, one.string) for one in catalogue if isinstance(one.id, str) and isinstance(one.string, str)]
+    pairs += [(form, "") for one in catalogue if isinstance(one.id, tuple) for form in one.id]
+    spanish = {said for _, said in pairs}
+    english = {said for said, _ in pairs if said and said not in spanish}
+    parts = {part for said in english for part in re.split(r"</?\w+>", said) if part.strip()}
+    long = [part.strip() for part in parts if len(re.findall(r"[a-z']{2,}", part, re.I)) >= ENOUGH_TO_BE_SURE]
+    return [re.compile(PLACEHOLDER.sub(".+?", re.escape(one))) for one in long], english
+
+
+LONG, WHOLE = english_sentences()
+
+
+async def check_spanish(page: Page) -> None:
+    """The page says so itself, says nothing in English, fits a narrow phone, and axe finds nothing."""
+    assert await page.locator("html").get_attribute("lang") == "es"
+    said: list[str] = await page.evaluate(READ_PAGE)
+    assert [one for one in said if one in WHOLE or any(sentence.search(one) for sentence in LONG)] == []
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+    cut = await page.evaluate(
+        """[...document.querySelectorAll('.button, h1, h2, label')]
+             .filter((one) => one.checkVisibility() && one.clientWidth > 1 && one.scrollWidth > one.clientWidth + 1)
+             .map((one) => one.textContent)"""
+    )
+    assert cut == [], page.url
+    assert await find_accessibility_faults(page) == []
+
+
+@pytest.fixture
+async def link(server: Server) -> IssuedLink:
+    now = utc_now()
+    async with server.app[POOL].acquire() as conn:
+        # Within half an hour of the appointment, so that the waiting room is open.
+        _, issued = await book_one(conn, await open_clinic(conn, now=now), now + timedelta(minutes=20), now=now)
+    return issued
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_a_patient_switches_to_spanish_and_reads_no_english_until_the_waiting_room(
+    server: Server, link: IssuedLink, tmp_path: Path, width: int
+) -> None:
+    async with open_browser() as browser, open_page(browser, width) as page:
+        await page.goto(link.url(server.url))
+        await page.get_by_role("button", name="Español").click()
+        await expect(page.get_by_role("heading", name="Le damos la bienvenida a su videoconsulta")).to_be_visible()
+        await check_spanish(page)
+        await page.get_by_role("button", name="Entrar").click()
+        await page.wait_for_url("**/visit/when")
+        await expect(page.get_by_text("hora de Lisboa")).to_be_visible()
+        await check_spanish(page)
+
+        await go_on(page, "records")
+        await page.get_by_label("Escriba una pregunta").fill("¿Puedo viajar en junio?")
+        await page.get_by_role("button", name="Añadir esta pregunta").click()
+        await expect(page.get_by_text("Su pregunta se ha guardado.")).to_be_visible()
+        (tmp_path / "carta.pdf").write_text("<html>ningún PDF</html>")
+        await page.set_input_files("#file", [picture(tmp_path / "torax.jpg"), tmp_path / "carta.pdf"])
+        await expect(page.get_by_role("link", name="torax")).to_be_visible(timeout=20_000)
+        await expect(page.get_by_text("Sus otros archivos están a salvo.")).to_be_visible(timeout=20_000)
+        await check_spanish(page)
+
+        await go_on(page, "devices")
+        await expect(page.get_by_text("Le vemos")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_text("Le oímos")).to_be_visible(timeout=15_000)
+        await check_spanish(page)
+
+        await go_on(page, "recording")
+        await check_spanish(page)
+        await go_on(page, "call")
+        await expect(page.get_by_role("heading", name="Está en el lugar correcto, Ana.")).to_be_visible()
+        await expect(page.get_by_text("Nadie le ve ni le oye hasta que su especialista le haga pasar.")).to_be_visible()
+        await check_spanish(page)
+
+
+async def test_a_wrong_code_and_a_closed_link_are_explained_in_spanish(server: Server) -> None:
+    async with open_browser() as browser, open_page(browser, locale="es-ES") as page:
+        await page.goto(f"{server.url}/join#{'A' * 43}")
+        await page.get_by_role("button", name="Entrar").click()
+        await expect(page.get_by_role("heading", name="Este enlace ya no se abre.")).to_be_focused()
+        await check_spanish(page)
+        await page.get_by_label("Número de su cita o su correo electrónico").fill("ana@example.org")
+        await page.get_by_role("button", name="Enviarme un enlace nuevo").click()
+        await expect(page.get_by_role("heading", name="Mire su correo.")).to_be_visible()
+        await check_spanish(page)
