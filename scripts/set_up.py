@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import venv
@@ -33,12 +34,20 @@ def main() -> None:
     if not (3, 11) <= sys.version_info < (3, 14):
         version = sys.version.split()[0]
         fail(f"Consult needs Python 3.11, 3.12 or 3.13; this is {version}. Say which: make PYTHON=python3.11")
+    trust_what_the_machine_trusts()
     make_venv()
     install("requirements-dev.lock" if dev else "requirements.lock")
     run([PYTHON, "-m", "compileall", "-q", "consult", "signaling"])
     install_browser_libraries(dev=dev)
     if dev:
         find_system_programs()
+
+
+def trust_what_the_machine_trusts() -> None:
+    """uv brings its own list of authorities; behind a proxy of one's own house only the system's list knows them."""
+    known = ssl.get_default_verify_paths()
+    if known.cafile or (known.capath and any(Path(known.capath).iterdir())):
+        os.environ.setdefault("UV_SYSTEM_CERTS", "true")
 
 
 def make_venv() -> None:

@@ -375,5 +375,3 @@ def _fields(item: Any) -> dict[str, Any]:
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_fields)
 _TYPE_NAMES = {kind: name for name, kind in FROM_BROWSER.items()}
-
-
