@@ -83,6 +83,12 @@ def media_type_of(head: bytes) -> MediaType | None:
     return None
 
 
+def is_phone_photo(head: bytes) -> bool:
+    """Whether a file is a photo as newer phones keep it: HEIC, HEIF or AVIF. Browsers cannot show most of them."""
+    return head[4:8] == b"ftyp" and head[8:12] in _PHONE_PHOTOS
+
+
+_PHONE_PHOTOS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"})
 _SPACES = re.compile(r"\s+")
 _ENDING = re.compile(r"\.(pdf|png|jpe?g|webp)$", re.IGNORECASE)
 

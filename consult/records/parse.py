@@ -13,13 +13,19 @@ import json
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from consult.records.model import MAX_PAGES, MAX_PIXELS, MediaType
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CPU_S = 10
 MEMORY_BYTES = 2 * 1024**3
 MAX_SIDE_PT = 200_000  # of a page; the format itself ends at 14,400 without a unit of its own
 TAIL_BYTES = 2048
+ORIENTATION = 0x0112
+QUARTER_TURNS = (5, 6, 7, 8)
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
@@ -95,9 +101,19 @@ def measure_picture(media_type: MediaType, path: Path) -> dict[str, int]:
             if width * height > MAX_PIXELS:
                 raise Refused("too_many_pixels")
             picture.load()  # decodes to the last row: a truncated file fails here
+            if media_type is not MediaType.PNG and is_turned(picture):
+                width, height = height, width
     except (OSError, ValueError, SyntaxError, EOFError):
         raise Refused("broken") from None
     return {"page_count": 1, "width_px": width, "height_px": height}
+
+
+def is_turned(picture: Image.Image) -> bool:
+    """Whether a phone was held upright: its note (EXIF) says that browsers show the picture turned by a quarter."""
+    try:
+        return picture.getexif().get(ORIENTATION) in QUARTER_TURNS
+    except Exception:  # a note that cannot be read turns nothing, and the picture itself is whole
+        return False
 
 
 def main() -> int:

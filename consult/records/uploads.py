@@ -18,7 +18,7 @@ from pathlib import Path
 
 from consult.domain.errors import FileBroken, FileRefused, FileTooLarge, FileTypeRefused
 from consult.domain.words import N_
-from consult.records.model import HEAD_BYTES, MAX_FILE_BYTES, Measured, MediaType, media_type_of
+from consult.records.model import HEAD_BYTES, MAX_FILE_BYTES, Measured, MediaType, is_phone_photo, media_type_of
 
 WRITE_BYTES = 256 * 1024
 PARSER_WALL_S = 15.0
@@ -28,6 +28,10 @@ EMPTY = N_("This file is empty. Please choose it again, or save it again first."
 LOCKED = N_("This PDF is locked with a password. Please save it without one and upload the new file.")
 TOO_MANY_PAGES = N_("This PDF has more than 2,000 pages. Please split it and upload the parts.")
 TOO_MANY_PIXELS = N_("This picture has more than 100 megapixels. Please save a smaller one and upload that.")
+PHONE_PHOTO = N_(
+    "This photo is in a format that only some phones can show (HEIC). Please send it as JPEG: take a screenshot of it, "
+    "or choose “Most compatible” in the camera's settings and take it again."
+)
 TOO_LARGE = N_("This file is larger than 50 MB. Please choose a smaller one or split it.")
 
 
@@ -57,7 +61,7 @@ async def receive(chunks: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
             if len(head) < HEAD_BYTES:
                 head += chunk[: HEAD_BYTES - len(head)]
                 if len(head) >= 16 and media_type_of(head) is None:
-                    raise FileTypeRefused("magic")  # nobody has to send 50 MB to hear that
+                    raise _wrong_type(head)  # nobody has to send 50 MB to hear that
             waiting += chunk
             if len(waiting) >= WRITE_BYTES:
                 part, waiting = bytes(waiting), bytearray()
@@ -70,7 +74,7 @@ async def receive(chunks: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
             raise FileBroken("empty", message=EMPTY)
         media_type = media_type_of(head)
         if media_type is None:
-            raise FileTypeRefused("magic")
+            raise _wrong_type(head)
         path = Path(file.name)
         measured = await measure(media_type, path)
         yield Upload(path, media_type, size_bytes, digest.digest(), measured)
@@ -102,6 +106,10 @@ async def measure(media_type: MediaType, path: Path) -> Measured:
     if process.returncode != 0:
         raise FileBroken(f"parser ended with {process.returncode}")
     return _read_answer(output)
+
+
+def _wrong_type(head: bytes) -> FileTypeRefused:
+    return FileTypeRefused("heic", message=PHONE_PHOTO) if is_phone_photo(head) else FileTypeRefused("magic")
 
 
 def _read_answer(output: bytes) -> Measured:

@@ -79,7 +79,7 @@ class Form:
 
     def whole_number(self, name: str, *, required: bool = True, least: int = 0, most: int = 2**31 - 1) -> int | None:
         value = self.text(name, required=required, max_chars=20)
-        if not value:
+        if not value or len(value) > 20:
             return None
         if not re.fullmatch(r"[+-]?[0-9]+", value):
             self.wrong(name, NOT_A_NUMBER)

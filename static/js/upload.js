@@ -25,6 +25,7 @@ function mount(form) {
   let failed = 0;
 
   form.addEventListener("submit", (event) => event.preventDefault());
+  window.addEventListener("beforeunload", (event) => { if (running) event.preventDefault(); });
   input.addEventListener("change", async () => {
     const files = [...(input.files ?? [])];
     input.value = "";

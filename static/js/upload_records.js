@@ -20,6 +20,9 @@ const STALLED_MS = 60_000;
 /** @type {Job[]} */
 const queue = [];
 let running = 0;
+let failed = false;
+/** The form of "Continue", pressed while files were on their way. @type {HTMLFormElement | null} */
+let going = null;
 
 /** @param {HTMLFormElement} form */
 function mount(form) {
@@ -45,6 +48,39 @@ function mount(form) {
   window.addEventListener("beforeunload", (event) => {
     if (running || queue.length) event.preventDefault();
   });
+  const onward = document.querySelector(".step-end form");
+  onward?.addEventListener("submit", (event) => {
+    if (!(onward instanceof HTMLFormElement) || (!running && !queue.length)) return;
+    event.preventDefault();
+    wait(onward);
+  });
+}
+
+/** Keep the person here until the files have arrived. @param {HTMLFormElement} onward */
+function wait(onward) {
+  if (going) return;
+  going = onward;
+  failed = false;
+  const stay = element("button", { className: "button", type: "button" }, _("Stay on this page"));
+  stay.addEventListener("click", () => stopWaiting());
+  const title = element("p", { className: "notice-title" }, _("Your files are still on their way."));
+  const words = element("p", {}, _("We go on when they are here."));
+  const notice = element("div", { className: "notice notice-here", role: "status" }, icon("wait"), title, element("div", {}, words, stay));
+  notice.dataset.uploadWait = "";
+  onward.after(notice);
+}
+
+function stopWaiting() {
+  going = null;
+  document.querySelector("[data-upload-wait]")?.remove();
+}
+
+/** Everything has come to rest: go on if somebody wanted to, and if nothing is missing. */
+function goOn() {
+  const onward = going;
+  if (!onward || running || queue.length) return;
+  stopWaiting();
+  if (!failed) onward.submit();
 }
 
 /** @param {HTMLFormElement} form @param {File[]} files */
@@ -80,6 +116,7 @@ function next(form) {
       running -= 1;
       next(form);
       if (running === 0) announce();
+      goOn();
     });
   }
 }
@@ -174,6 +211,7 @@ function drawArrived(row, arrived) {
 
 /** @param {HTMLFormElement} form @param {Job} job @param {string} why @param {boolean} again whether another try can help */
 function fail(form, job, why, again) {
+  failed = true;
   const state = element("span", { className: "state" });
   showState(state, "bad", _("Did not arrive"), "alert");
   const button = element("button", { className: "button", type: "button" }, again ? _("Try again") : _("Take away"));

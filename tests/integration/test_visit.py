@@ -212,4 +212,4 @@ async def test_after_the_call_every_step_leads_to_what_happens_next(
         async with client.get(path, allow_redirects=False) as answer:
             assert answer.headers.get("Location") == "/visit/after", path
     text = await get(client, "/visit/after")
-    assert "The call is over." in text and "Dr Sabine Brandt writes the opinion." in text
+    assert "The call is over." in text and "Dr Sabine Brandt writes the opinion" in text
