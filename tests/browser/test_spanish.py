@@ -13,6 +13,7 @@ from consult.domain.clock import utc_now
 from consult.keys import POOL
 from consult.scheduling.model import IssuedLink
 from scripts.extract_words import TOP, read_catalogue
+from tests.browser.call_page import DESKTOP, PHONE, agree, arrange_call, let_in, open_expert, open_patient, two_browsers
 from tests.browser.chromium import find_accessibility_faults, open_browser
 from tests.browser.test_patient_pages import go_on, open_page, picture
 from tests.conftest import Server
@@ -122,3 +123,25 @@ async def test_a_wrong_code_and_a_closed_link_are_explained_in_spanish(server: S
         await page.get_by_role("button", name="Enviarme un enlace nuevo").click()
         await expect(page.get_by_role("heading", name="Mire su correo.")).to_be_visible()
         await check_spanish(page)
+
+
+@pytest.mark.timeout(240)  # two Chromium processes on a busy machine
+async def test_the_call_is_held_in_spanish_on_both_sides(server: Server, tmp_path: Path) -> None:
+    call = await arrange_call(server)
+    async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+        expert = await open_expert(expert_browser, server, call, DESKTOP)
+        patient = await open_patient(patient_browser, server, call, PHONE)
+        for page in (expert, patient):
+            await page.context.add_cookies([{"name": "language", "value": "es", "url": server.url}])
+            await page.reload()
+        await let_in(expert, patient)
+        await expect(patient.get_by_text("¿Podemos grabar esta consulta?").first).to_be_visible()
+        await check_spanish(patient)
+        await agree(patient, expert)
+        await expect(patient.locator("[data-recording-word]")).to_have_text("Grabación")
+        await expert.click("[data-control=records]")
+        await check_spanish(expert)
+        await expert.click(f'[data-record-id="{call.pdf.id}"]')
+        await expect(patient.get_by_text("Página 1 de 5").first).to_be_visible()
+        await check_spanish(patient)
+        await check_spanish(expert)
