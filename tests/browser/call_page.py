@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, BrowserContext, Page
@@ -21,6 +22,7 @@ from consult.cases.model import AskedBy, NewPatient
 from consult.db.pool import Pool
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
+from consult.domain.ids import AppointmentId
 from consult.keys import POOL, STORE
 from consult.people import service as people
 from consult.records import service as records
@@ -46,6 +48,17 @@ WATCH = """
     constructor(...given) { super(...given); window.mediaConnections.push(this); }
   };
 """
+PRESS_NEXT = """() => {
+  const pressed_ms = performance.timeOrigin + performance.now();
+  document.querySelector("[data-view=next]").click();
+  return pressed_ms;
+}"""
+TURNED_MS = """(page) => new Promise((done) => {
+  const stage = document.querySelector(".stage");
+  const look = () => stage.dataset.page === String(page)
+    ? done(performance.timeOrigin + performance.now()) : requestAnimationFrame(look);
+  look();
+})"""
 INSIDE = "body[data-phase=inside]"
 OTHER = ".tile:not(.is-me)"
 
@@ -63,8 +76,10 @@ class Arranged:
 
     appointment_id: str
     case_id: int
+    scheduler_token: str
     expert_token: str
     visit_token: str
+    link_secret: str
     pdf: Record
     picture: Record
 
@@ -115,7 +130,25 @@ async def arrange_in(pool: Pool, store: BlobStore) -> Arranged:
         expert_token = await people.start_session(conn, expert, now)
     async with pool.acquire() as conn:
         visit = await scheduling.open_invitation(conn, now=now, secret=link.secret)
-    return Arranged(str(appointment.id), case_id, expert_token, visit.token, pdf, picture)
+        scheduler_token = await people.start_session(conn, scheduler, now)
+    return Arranged(str(appointment.id), case_id, scheduler_token, expert_token, visit.token, link.secret, pdf, picture)
+
+
+async def open_link_again(pool: Pool, call: Arranged) -> Arranged:
+    """The patient opens the same link on another device."""
+    async with pool.acquire() as conn:
+        visit = await scheduling.open_invitation(conn, now=utc_now(), secret=call.link_secret)
+    return replace(call, visit_token=visit.token)
+
+
+async def invite(pool: Pool, call: Arranged, name: str, role: str) -> Arranged:
+    """The call as somebody else comes to it, by a link of their own."""
+    async with pool.acquire() as conn:
+        link = await scheduling.invite_guest(
+            conn, AppointmentId(UUID(call.appointment_id)), name=name, role=role, now=utc_now()
+        )
+        visit = await scheduling.open_invitation(conn, now=utc_now(), secret=link.secret)
+    return replace(call, visit_token=visit.token)
 
 
 def draw_pdf(page_count: int) -> bytes:
@@ -186,6 +219,15 @@ async def agree(*pages: Page) -> None:
         await page.click("[data-consent=yes]")
     for page in pages:
         await page.wait_for_selector(".room[data-recording-state=on]")
+
+
+async def turn_page(expert: Page, patient: Page, number: int) -> float:
+    """Turn to the page from the one before it; return the ms until the patient's screen has drawn it."""
+    await patient.evaluate(f"page => {{ window.turned = ({TURNED_MS})(page); }}", number)
+    pressed_ms = await expert.evaluate(PRESS_NEXT)
+    turned_ms: float = await patient.evaluate("() => window.turned")
+    await expert.wait_for_timeout(400)
+    return turned_ms - float(pressed_ms)
 
 
 async def write_in_chat(page: Page, text: str) -> None:
