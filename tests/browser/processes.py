@@ -1,4 +1,4 @@
-"""A whole Consult for a browser test: `web` and `worker` as processes of their own, on a migrated database."""
+"""A whole Consult for a browser test: `web`, `worker` and, with Redis, `media` as processes of their own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ TOP = Path(__file__).parents[2]
 
 
 class Consult:
-    """Starts, kills and ends the processes. url: without a slash at its end; home: CONSULT_HOME."""
+    """Starts, kills and ends the processes on a migrated database.
+
+    url: without a slash at its end; home: CONSULT_HOME. With REDIS_URL among the environment `media` can be started.
+    """
 
     def __init__(self, database_url: str, home: Path, **environment: str) -> None:
         self.home = home
-        self.port = free_port()
+        self.port, self._media_port = free_port(), free_port()
         self.url = f"http://localhost:{self.port}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {
@@ -36,12 +39,24 @@ class Consult:
 
     def start(self, *commands: str) -> None:
         for command in commands:
-            with (self.home.parent / f"{command}.log").open("ab") as log:
+            with self.log(command).open("ab") as log:
                 self._processes[command] = subprocess.Popen(
-                    [sys.executable, "-m", "consult", command], cwd=TOP, env=self._environment, stdout=log, stderr=log
-                )
-        if "web" in commands:
-            wait_for_port(self.port, within_s=30)
+                    [sys.executable, "-m", "consult", command],
+                    cwd=TOP, env=self._environment_of(command), stdout=log, stderr=log,
+                )  # fmt: skip
+        for command, port in (("web", self.port), ("media", self._media_port)):
+            if command in commands:
+                wait_for_port(port, within_s=60)
+
+    def log(self, command: str) -> Path:
+        """Where a process writes to."""
+        return self.home.parent / f"{command}.log"
+
+    def _environment_of(self, command: str) -> dict[str, str]:
+        if command != "media":
+            return self._environment
+        port = str(self._media_port)
+        return self._environment | {"PORT": port, "MEDIA_NODE": f"http://127.0.0.1:{port}"}
 
     def kill(self, command: str) -> None:
         """SIGKILL: no chance to tidy."""
