@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from consult.domain.ids import StaffId
+from consult.domain.ids import CaseId, StaffId
 from consult.scheduling.model import DayLine, Slot, opens_until
 
 FIRST_HOUR = 8
 LAST_HOUR = 17
-FEWEST_HOURS = 6
+FEWEST_HOURS = 4
 LATE_AFTER = timedelta(minutes=3)
 CHASE_RECORDS_WITHIN = timedelta(hours=48)
 
@@ -82,7 +82,7 @@ class Span:
 
 
 def span_of(slots: Sequence[Slot], day: Slot) -> Span:
-    """Return the hours that hold everything of a day, six at least. day: its first and last instant."""
+    """Return the hours that hold everything of a day, four at least. day: its first and last instant."""
     midnight, hour = day.starts_at, timedelta(hours=1)
     all_day = -int(-(day.ends_at - midnight) // hour)
     if not slots:
@@ -123,8 +123,13 @@ def needs_of(lines: Sequence[DayLine], now: datetime) -> list[Need]:
     """Return what needs a hand, most urgent first: who waits, who is missing, whose records are missing."""
     order = [LineState.LOBBY, LineState.LATE, LineState.NO_RECORDS]
     needs: list[Need] = []
-    for line in lines:
+    chased: set[CaseId] = set()
+    for line in sorted(lines, key=lambda one: one.appointment.starts_at):
         state = state_of(line, now)
+        if state is LineState.NO_RECORDS:  # a case is chased once, for its next call
+            if line.appointment.case_id in chased:
+                continue
+            chased.add(line.appointment.case_id)
         since = line.waiting_since if state is LineState.LOBBY else line.appointment.starts_at
         if state in order and since is not None:
             needs.append(Need(line, state, max(int((now - since) // timedelta(minutes=1)), 0)))

@@ -66,9 +66,9 @@ def test_who_waits_comes_before_who_is_late_and_that_before_missing_records() ->
 
 @pytest.mark.parametrize(
     ("from_hour", "to_hour", "shown"),
-    [(9, 15, (9, 15)), (10, 11, (9, 15)), (22, 24, (18, 24)), (0, 1, (0, 6)), (7, 20, (7, 20)), (21, 22, (18, 24))],
+    [(9, 15, (9, 15)), (10, 11, (9, 13)), (22, 24, (20, 24)), (0, 1, (0, 4)), (7, 20, (7, 20)), (21, 22, (20, 24))],
 )
-def test_the_board_shows_six_hours_at_least_and_everything_booked(
+def test_the_board_shows_four_hours_at_least_and_everything_booked(
     from_hour: int, to_hour: int, shown: tuple[int, int]
 ) -> None:
     slot = Slot(DAY.starts_at + timedelta(hours=from_hour), DAY.starts_at + timedelta(hours=to_hour))
