@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,10 @@ from aiohttp import web
 
 from consult.keys import SOCKETS
 from consult.settings import Settings
-from consult.web.session import STAFF_COOKIE, VISIT_COOKIE, read_cookie, session_key
+from consult.web.session import STAFF_COOKIE, VISIT_COOKIE, find_staff, find_visit, read_cookie, session_key
 from signaling.bus import Bus, RoomDirectory
 from signaling.endpoint import Closer, RoomEndpoint
+from signaling.errors import TicketInvalid
 from signaling.hub import Hub
 from signaling.ice import IceSettings
 from signaling.local_bus import LocalBus, LocalDirectory
@@ -71,11 +72,28 @@ def make_endpoint(settings: Settings, directory: RoomDirectory, hub: Hub | None)
     )
 
 
-async def keep_open(request: web.Request, seat: Seat, close: Closer) -> AbstractContextManager[None]:
-    """Remember a socket under the session that its seat came from, so that signing out closes it."""
+async def keep_open(request: web.Request, seat: Seat, close: Closer) -> AbstractContextManager[object]:
+    """Remember a socket under the session that its seat came from, so that signing out closes it.
+
+    Raises TicketInvalid for a ticket that another session got, or one that ended since: a ticket alone opens nothing.
+    """
     kind, cookie = ("staff", STAFF_COOKIE) if seat.role in STAFF_ROLES else ("visit", VISIT_COOKIE)
     token = read_cookie(request, cookie)
-    return request.app[SOCKETS].kept(session_key(kind, token) if token else "", close)
+    if token is None:
+        raise TicketInvalid("no session")
+    with ExitStack() as kept:
+        kept.enter_context(request.app[SOCKETS].kept(session_key(kind, token), close))
+        if await _person_of_session(request, kind) != seat.person_id:  # asked while an end would already be noticed
+            raise TicketInvalid("not this session's")
+        return kept.pop_all()
+
+
+async def _person_of_session(request: web.Request, kind: str) -> str | None:
+    if kind == "staff":
+        staff = await find_staff(request)
+        return None if staff is None else f"staff:{staff.id}"
+    visit = await find_visit(request)
+    return None if visit is None else f"person:{visit.person_id}"
 
 
 def ice_servers(settings: Settings, member_id: str, *, now_s: float) -> tuple[dict[str, Any], ...]:

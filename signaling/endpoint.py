@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 Closer = Callable[[], Awaitable[None]]
 # Remembers an open socket, and how to close it, for as long as the returned context is entered. Raises SignalingError
 # if the seat's owner is signed out already.
-KeepOpen = Callable[[web.Request, Seat, Closer], Awaitable[AbstractContextManager[None]]]
+KeepOpen = Callable[[web.Request, Seat, Closer], Awaitable[AbstractContextManager[object]]]
 
 
 class BrowserSocket:
@@ -107,8 +107,9 @@ class RoomEndpoint:
         browsers: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """key: signs tickets. allowed_origins: besides the request's own. keep_open: lets the application close the
-        sockets of somebody who signed out. browsers: False if only our own processes may come."""
+        """key: signs tickets. allowed_origins: whose pages may open a socket; without any, the request's own.
+        keep_open: lets the application close the sockets of somebody who signed out.
+        browsers: False if only our own processes may come."""
         self._key = key
         self._passing_key = hmac.new(key, b"consult-passed-on-1", hashlib.sha256).digest()
         self._directory = directory
@@ -146,7 +147,7 @@ class RoomEndpoint:
             await self._client.close()
 
     async def _seat(self, request: web.Request, socket: BrowserSocket, greeting: Greeting) -> None:
-        kept: AbstractContextManager[None] = nullcontext()
+        kept: AbstractContextManager[object] = nullcontext()
         if self._keep_open is not None:
             try:
                 kept = await self._keep_open(request, greeting.seat, socket.expire)
@@ -184,7 +185,7 @@ class RoomEndpoint:
 
     def _has_our_origin(self, request: web.Request) -> bool:
         origin = request.headers.get("Origin", "")
-        return origin == f"{request.scheme}://{request.host}" or origin in self._allowed_origins
+        return origin in (self._allowed_origins or {f"{request.scheme}://{request.host}"})
 
     def _was_passed_on(self, request: web.Request) -> bool:
         sent_at, _, signature = request.headers.get(PASSED_ON_HEADER, "").partition(".")

@@ -172,14 +172,15 @@ def _payload_types(kind: Kind, lines: _Lines) -> tuple[int, int | None]:
     names: dict[int, str] = {}
     for value in lines.all("rtpmap")[:128]:
         number, _, name = value.partition(" ")
-        if number.isascii() and number.isdigit() and 0 <= int(number[:4]) < 128:
+        if number.isascii() and number.isdigit() and len(number) <= 3 and int(number) < 128:
             names[int(number)] = name.strip().lower()
     wanted = next((number for number, name in names.items() if name == _CODECS[kind]), None)
     if wanted is None:
         raise OfferRefused(f"no {_CODECS[kind]}")
     for value in lines.all("fmtp")[:128]:
         number, _, parameters = value.partition(" ")
-        if f"apt={wanted}" in parameters.split(";") and number.isdigit() and names.get(int(number[:4])) == "rtx/90000":
+        is_number = number.isascii() and number.isdigit() and len(number) <= 3
+        if is_number and f"apt={wanted}" in parameters.split(";") and names.get(int(number)) == "rtx/90000":
             return wanted, int(number)
     return wanted, None
 

@@ -35,7 +35,7 @@ async def show_media(request: web.Request) -> web.StreamResponse:
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'inline; filename="{segment.id}.webm"',
-        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     }
     wanted = range_of(request.headers.get("Range"), size)
     if wanted is None:

@@ -15,7 +15,8 @@
     ├── SlotOutsideHours            slot.outside_hours       422
     ├── TooManyTries                tries.too_many           429
     ├── BodyRefused                 body.refused             400
-    │   └── BodyTooLarge            body.too_large           413
+    │   ├── BodyTooLarge            body.too_large           413
+    │   └── BodyTooSlow             body.too_slow            408
     └── FileRefused                 file.refused             422
         ├── FileTooLarge            file.too_large           413
         ├── FileTypeRefused         file.type                415
@@ -144,6 +145,13 @@ class BodyTooLarge(BodyRefused):
     code = "body.too_large"
     status = 413
     message = N_("That is too much at once. Please shorten it and send it again.")
+
+
+class BodyTooSlow(BodyRefused):
+    """What was sent stopped in the middle, or came in drops."""
+
+    code = "body.too_slow"
+    status = 408
 
 
 class FileRefused(ConsultError):

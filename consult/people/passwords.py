@@ -8,17 +8,11 @@ import secrets
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from consult.gate import Gate
+
 _HASHER = PasswordHasher()  # argon2id, RFC 9106's second recommendation: 64 MiB, 3 passes, 4 lanes
-_MOST_AT_ONCE = 2  # 64 MiB each
-_gates: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+_gate = Gate(2)  # 64 MiB each
 _decoy: list[str] = []
-
-
-def _gate() -> asyncio.Semaphore:
-    """The gate of this event loop; loops that are closed are forgotten."""
-    for loop in [loop for loop in _gates if loop.is_closed()]:
-        del _gates[loop]
-    return _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_MOST_AT_ONCE))
 
 
 async def hash_password(password: str) -> str:

@@ -18,10 +18,12 @@ from pathlib import Path
 
 from consult.domain.errors import FileBroken, FileRefused, FileTooLarge, FileTypeRefused
 from consult.domain.words import N_
+from consult.gate import Gate
 from consult.records.model import HEAD_BYTES, MAX_FILE_BYTES, Measured, MediaType, is_phone_photo, media_type_of
 
 WRITE_BYTES = 256 * 1024
-PARSER_WALL_S = 15.0
+PARSER_WALL_S = 10.0
+_parsers = Gate(2)  # up to 2 GiB each
 PACKAGES = Path(__file__).resolve().parents[2]
 
 EMPTY = N_("This file is empty. Please choose it again, or save it again first.")
@@ -82,6 +84,11 @@ async def receive(chunks: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
 
 async def measure(media_type: MediaType, path: Path) -> Measured:
     """Return what the parser finds, in a process of its own (SECURITY 15). Its crash is an answer: FileBroken."""
+    async with _parsers():
+        return await _measure(media_type, path)
+
+
+async def _measure(media_type: MediaType, path: Path) -> Measured:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

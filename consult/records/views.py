@@ -27,7 +27,7 @@ SHOWN_TRIES = 12
 SHOWN_AGAIN_S = 0.2
 
 # Beside the headers of every answer: a record is never a page of ours, whatever is in it.
-SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+SANDBOX = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 @routes.get("/records/{id}/content")

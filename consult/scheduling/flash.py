@@ -25,7 +25,7 @@ def keep_link(request: web.Request, response: web.Response, link: IssuedLink) ->
     """Put a link into the browser's pocket for the next page."""
     body = f"{link.invitation_id.hex}.{link.number}.{link.secret}.{link.code}"
     response.set_cookie(
-        COOKIE,
+        _name(request),
         f"{body}.{_mac(request, link.appointment_id, body)}",
         path=_path(link.appointment_id),
         max_age=LIVES_S,
@@ -37,7 +37,7 @@ def keep_link(request: web.Request, response: web.Response, link: IssuedLink) ->
 
 def take_link(request: web.Request, appointment_id: AppointmentId) -> IssuedLink | None:
     """Return the link that the browser brought for this appointment, None if it brought none of ours."""
-    body, _dot, mac = request.cookies.get(COOKIE, "").rpartition(".")
+    body, _dot, mac = request.cookies.get(_name(request), "").rpartition(".")
     if not body or not hmac.compare_digest(mac.encode(), _mac(request, appointment_id, body).encode()):
         return None
     invitation, number, secret, code = body.split(".")
@@ -48,7 +48,12 @@ def take_link(request: web.Request, appointment_id: AppointmentId) -> IssuedLink
 
 def drop_link(request: web.Request, response: web.Response, appointment_id: AppointmentId) -> None:
     secure = request.app[SETTINGS].secure
-    response.del_cookie(COOKIE, path=_path(appointment_id), secure=secure, httponly=True, samesite="Strict")
+    response.del_cookie(_name(request), path=_path(appointment_id), secure=secure, httponly=True, samesite="Strict")
+
+
+def _name(request: web.Request) -> str:
+    """With `__Secure-` over TLS; `__Host-` would send it to every page."""
+    return f"__Secure-{COOKIE}" if request.app[SETTINGS].secure else COOKIE
 
 
 def _path(appointment_id: AppointmentId) -> str:

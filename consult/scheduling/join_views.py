@@ -45,7 +45,9 @@ async def join(request: web.Request) -> web.Response:
         return _door(request, form, status=422)
     form.raise_if_wrong()
     try:
-        await request.app[LIMITER].hit("join", address=client_address(request), account=_account(secret or number))
+        await request.app[LIMITER].hit(
+            "join", address=client_address(request), account=_account(secret) if secret else _reach_account(number)
+        )
         async with request.app[POOL].acquire() as conn:
             opened = await scheduling.open_invitation(
                 conn,
@@ -85,7 +87,7 @@ async def ask_for_new_link(request: web.Request) -> web.Response:
     if form.errors:
         return _new_link(request, {"errors": form.errors, "values": form.values}, status=422)
     try:
-        await request.app[LIMITER].hit("new_link", address=client_address(request), account=_account(reach))
+        await request.app[LIMITER].hit("new_link", address=client_address(request), account=_reach_account(reach))
     except TooManyTries as error:
         return _new_link(request, {"too_many": True, "values": form.values}, status=error.status)
     async with request.app[POOL].acquire() as conn, conn.transaction():
@@ -105,6 +107,12 @@ def _door(
 
 def _new_link(request: web.Request, values: Mapping[str, Any], *, status: int = 200) -> web.Response:
     return render(request, "patient/join_closed.html", values, status=status, headers=DOOR_HEADERS)
+
+
+def _reach_account(typed: str) -> str:
+    """A number counts as one however it is written: #7, 7 and 007 reach the same person."""
+    number = None if "@" in typed else scheduling.read_number(typed)
+    return _account(typed if number is None else str(number))
 
 
 def _account(typed: str) -> str:

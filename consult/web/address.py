@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from aiohttp import web
 
 from consult.keys import SETTINGS
@@ -11,10 +13,23 @@ def client_address(request: web.Request) -> str:
     """Return the caller's address, behind the operator's own proxies too (TRUSTED_PROXIES of them)."""
     proxies = request.app[SETTINGS].trusted_proxies
     if proxies:
-        named = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+        # A proxy may add a line of its own below the caller's: all lines count, the last names are the proxies'.
+        lines = ",".join(request.headers.getall("X-Forwarded-For", []))
+        named = [part.strip() for part in lines.split(",") if part.strip()]
         if len(named) >= proxies:
-            return named[-proxies][:64]
-    return request.remote or "unknown"
+            return one_caller(named[-proxies][:64])
+    return one_caller(request.remote or "unknown")
+
+
+def one_caller(address: str) -> str:
+    """Return what tries are counted for: an IPv6 network of 64 bits is one caller's, who may use any address of it."""
+    try:
+        ip = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
 
 
 def own_path(path: str | None, otherwise: str = "/") -> str:

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from consult.domain.errors import BodyRefused, ProofMissing
 from consult.keys import SETTINGS
 from consult.web.forms import BROKEN_PARTS
+from consult.web.patience import patience, patience_for_a_form
 from consult.web.request_keys import FORM_TOKEN, PARTS
 from consult.web.session import STAFF_COOKIE, VISIT_COOKIE, read_cookie, set_cookie
 
@@ -74,8 +75,14 @@ def _check_origin(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin == "null":
         return
-    if urlsplit(origin).netloc.lower() != request.host.lower():
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # brackets that hold no address
+        raise ProofMissing("origin") from None
+    if parts.netloc.lower() != request.host.lower():
         raise ProofMissing("origin")
+    if request.app[SETTINGS].secure and parts.scheme != "https":
+        raise ProofMissing("origin without TLS")  # whoever sits on the line can write such a page
 
 
 async def _given_proof(request: web.Request) -> str:
@@ -84,7 +91,8 @@ async def _given_proof(request: web.Request) -> str:
         return in_header
     if request.content_type == "application/x-www-form-urlencoded":
         try:
-            value = (await request.post()).get(FIELD)
+            async with patience_for_a_form():
+                value = (await request.post()).get(FIELD)
         except (ValueError, LookupError):  # bytes that are none of the charset, an unknown charset
             raise BodyRefused("form") from None
         return value if isinstance(value, str) else ""
@@ -97,9 +105,11 @@ async def _proof_in_upload(request: web.Request) -> str:
     """Read the first part alone; forms.read_upload goes on from there."""
     try:
         request[PARTS] = parts = await request.multipart()
-        first = await parts.next()
+        async with patience(request):
+            first = await parts.next()
         if not isinstance(first, BodyPartReader) or first.name != FIELD:
             return ""
-        return (await first.read_chunk(MAX_PROOF_CHARS)).decode("ascii", "replace").strip()
+        async with patience(request):
+            return (await first.read_chunk(MAX_PROOF_CHARS)).decode("ascii", "replace").strip()
     except BROKEN_PARTS:
         raise BodyRefused("multipart") from None

@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from consult.domain.errors import BodyRefused, InvalidInput
+from consult.domain.errors import BodyRefused, BodyTooLarge, InvalidInput
 from consult.domain.words import N_
+from consult.web.patience import patience, patience_for_a_form
 from consult.web.request_keys import PARTS, WORDS
 from consult.web.words import Words
 
@@ -130,7 +131,8 @@ async def read_form(request: web.Request) -> Form:
     if request.content_type == "multipart/form-data":
         return await _read_small_parts(request, words)
     try:
-        posted = await request.post()
+        async with patience_for_a_form():
+            posted = await request.post()
     except (ValueError, LookupError):
         raise BodyRefused("form") from None
     if len(posted) > MAX_FIELDS:
@@ -156,7 +158,8 @@ def _clean(value: object) -> str:
 async def read_json(request: web.Request) -> dict[str, Any]:
     """Return the JSON object that was sent. Raises BodyRefused if it is none."""
     try:
-        body = json.loads(await request.read())
+        async with patience_for_a_form():
+            body = json.loads(await request.read())
     except (ValueError, RecursionError):
         raise BodyRefused("json") from None
     if not isinstance(body, dict):
@@ -187,15 +190,19 @@ async def read_upload(request: web.Request, name: str = "file") -> Upload:
     The form has `csrf` first, then its other fields, then the file.
     """
     fields: dict[str, str] = {}
+    size_bytes = 0
     try:
         parts = request[PARTS] if PARTS in request else await request.multipart()
-        while len(fields) < MAX_FIELDS and (part := await parts.next()) is not None:
+        while len(fields) < MAX_FIELDS and (part := await _next_part(request, parts)) is not None:
             if not isinstance(part, BodyPartReader) or part.name is None:
                 raise BodyRefused("part")
             if part.name == name and part.filename is not None:
                 media_type = part.headers.get("Content-Type", "")
-                return Upload(_clean(part.filename)[:255] or None, media_type, fields, _chunks(part))
-            value = await part.read_chunk(CHUNK_BYTES)
+                return Upload(_clean(part.filename)[:255] or None, media_type, fields, _chunks(request, part))
+            value = await _next_chunk(request, part)
+            size_bytes += len(value)
+            if size_bytes > CHUNK_BYTES:
+                raise BodyTooLarge("fields")
             if part.name != "csrf":
                 fields[part.name] = _clean(value.decode("utf-8", "replace"))
     except BROKEN_PARTS:
@@ -203,9 +210,19 @@ async def read_upload(request: web.Request, name: str = "file") -> Upload:
     return Upload(None, "", fields, _nothing())
 
 
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+async def _next_part(request: web.Request, parts: MultipartReader) -> MultipartReader | BodyPartReader | None:
+    async with patience(request):
+        return await parts.next()
+
+
+async def _next_chunk(request: web.Request, part: BodyPartReader) -> bytes:
+    async with patience(request):
+        return await part.read_chunk(CHUNK_BYTES)
+
+
+async def _chunks(request: web.Request, part: BodyPartReader) -> AsyncIterator[bytes]:
     try:
-        while chunk := await part.read_chunk(CHUNK_BYTES):
+        while chunk := await _next_chunk(request, part):
             yield chunk
     except BROKEN_PARTS:
         raise BodyRefused("multipart") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from consult.domain.errors import NotFound
+from consult.keys import SETTINGS
 from consult.web.address import own_path
 from consult.web.forms import read_form
 from consult.web.words import LANGUAGES
@@ -19,7 +20,15 @@ async def choose_language(request: web.Request) -> web.Response:
     language = form.choice("language", request.app[LANGUAGES].codes)
     form.raise_if_wrong()
     response = web.Response(status=303, headers={"Location": own_path(form.text("back", max_chars=500))})
-    response.set_cookie("language", language, path="/", samesite="Lax", max_age=COOKIE_DAYS * 86_400, httponly=True)
+    response.set_cookie(
+        "language",
+        language,
+        path="/",
+        samesite="Lax",
+        max_age=COOKIE_DAYS * 86_400,
+        httponly=True,
+        secure=request.app[SETTINGS].secure,
+    )
     return response
 
 

@@ -19,4 +19,5 @@ STAFF: web.RequestKey[Staff | None] = web.RequestKey("staff")
 VISIT: web.RequestKey[Visit | None] = web.RequestKey("visit")
 PARTS = web.RequestKey("parts", MultipartReader)  # an upload whose first part was read
 FORM_TOKEN = web.RequestKey("form_token", str)
+BODY_SINCE_S = web.RequestKey("body_since_s", float)  # when somebody began to wait for the body, monotonic
 ERROR_CODE = web.RequestKey("error_code", str)

@@ -130,8 +130,8 @@ def seat(member_id: str, *grants: Grant, person_id: str = "", lives_s: int = 60)
     return Seat(ROOM, MemberId(member_id), person, member_id.title(), role, grants, False, False, None, ends_at)
 
 
-HOST = seat("host", Grant.HOST, Grant.PUBLISH, Grant.SHOW)
-PATIENT = seat("patient", Grant.PUBLISH)
+HOST = seat("host", Grant.HOST, Grant.PUBLISH, Grant.SHOW, lives_s=3600)
+PATIENT = seat("patient", Grant.PUBLISH, lives_s=3600)
 
 StartHouse = Callable[..., Awaitable[House]]
 
