@@ -36,6 +36,14 @@ READ_PAGE = """() => {
   return [document.title, ...said].map((one) => one.replace(/\\s+/g, ' ').trim()).filter(Boolean);
 }"""
 
+# Words wider than their box, and controls that reach past the screen's edge.
+FIND_CUT = """() => [...document.querySelectorAll('body *')].filter((one) => {
+  if (!one.checkVisibility() || one.matches('.out-of-sight, .skip, input, textarea, select')) return false;
+  const says = [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim());
+  if (says && one.clientWidth > 1 && one.scrollWidth > one.clientWidth + 1) return true;
+  return one.matches('button, a') && one.getBoundingClientRect().right > innerWidth + 1;
+}).map((one) => one.textContent.trim())"""
+
 
 def english_sentences() -> tuple[list[re.Pattern[str]], set[str]]:
     """What tells English in the middle of a text, and what does so only as the whole of it."""
@@ -58,11 +66,7 @@ async def check_spanish(page: Page) -> None:
     said: list[str] = await page.evaluate(READ_PAGE)
     assert [one for one in said if one in WHOLE or any(sentence.search(one) for sentence in LONG)] == []
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
-    cut = await page.evaluate(
-        """[...document.querySelectorAll('.button, h1, h2, label')]
-             .filter((one) => one.checkVisibility() && one.clientWidth > 1 && one.scrollWidth > one.clientWidth + 1)
-             .map((one) => one.textContent)"""
-    )
+    cut = await page.evaluate(FIND_CUT)
     assert cut == [], page.url
     assert await find_accessibility_faults(page) == []
 
