@@ -74,7 +74,7 @@ async def _wanted_time(request: web.Request, conn: asyncpg.Connection) -> dict[s
         day = at.astimezone(ZoneInfo(expert.time_zone)).date()
     except (ValueError, OverflowError, NotFound):
         return None
-    if at.tzinfo is None:
+    if at.tzinfo is None or not 2000 <= at.year < 2200:  # near the ends of the calendar zones cannot be computed
         return None
     return {"expert": expert, "at": at, "query": {"expert": expert.id, "day": day.isoformat(), "at": at.isoformat()}}
 
