@@ -1,9 +1,9 @@
 # Commands for people. Everything real is in scripts/set_up.py and `python -m consult`.
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+ifndef PYTHON
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
   "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
-ifeq ($(strip $(PYTHON)),)
-PYTHON := python3
+PYTHON := $(or $(PYTHON),python3)
 endif
 RUN := .venv/bin/python
 SOURCES := consult signaling tests scripts
