@@ -19,7 +19,7 @@ def lobby_news(roster: Roster, attendee: Attendee) -> list[Effect]:
     """What changed for somebody who waits, to them and to those who hear their knock."""
     effects: list[Effect] = []
     member = roster.as_member(attendee)
-    waiting = wire.Waiting(member.member_id, roster.host_present(), member.second_device)
+    waiting = wire.Waiting(member.member_id, roster.host_present(), member.second_device, roster.is_full_for(attendee))
     if attendee.connected and waiting != attendee.waiting_told:
         attendee.waiting_told = waiting
         effects.append(Send((attendee.member_id,), waiting))

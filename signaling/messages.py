@@ -189,11 +189,12 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """You are in the lobby. host_present: somebody who can let you in is in the room."""
+    """You are in the lobby. host_present: somebody who can let you in is in the room. room_full: somebody must leave."""
 
     member_id: str
     host_present: bool
     second_device: bool = False
+    room_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

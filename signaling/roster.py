@@ -106,6 +106,11 @@ class Roster:
             return False
         return any(one.place is Place.INSIDE or one.order < attendee.order for one in self.other_devices(attendee))
 
+    def is_full_for(self, attendee: Attendee) -> bool:
+        """Whether nobody could let this one in now; a second device takes the first one's place."""
+        inside = [one for one in self.inside() if one.person_id != attendee.person_id]
+        return len(inside) >= MAX_INSIDE
+
     def knock_audience(self, attendee: Attendee) -> tuple[str, ...]:
         """Who hears a knock: hosts, and the person's first device, which can't admit but should know."""
         return tuple(

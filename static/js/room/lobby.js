@@ -7,7 +7,7 @@ import { faultWords } from "./faults.js";
 
 const LONG_MS = 15_000;
 
-/** @typedef {"connecting"|"too-early"|"expert-absent"|"expert-told"|"second-device"|"admitted"|"reconnecting"|"refused"|
+/** @typedef {"connecting"|"too-early"|"expert-absent"|"expert-told"|"second-device"|"room-full"|"admitted"|"reconnecting"|"refused"|
  *   "superseded"|"closed"|"failed"} LobbyState */
 
 /**
@@ -26,7 +26,7 @@ export function mount(root, { call, own, firstState }) {
     for (const one of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-lobby-state]"))) {
       one.hidden = one.dataset.lobbyState !== state;
     }
-    const waits = ["connecting", "expert-absent", "expert-told", "second-device", "reconnecting"].includes(state);
+    const waits = ["connecting", "expert-absent", "expert-told", "second-device", "room-full", "reconnecting"].includes(state);
     const step = find(root, '[data-lobby-step="wait"]', HTMLElement);
     step.classList.toggle("is-waiting", waits);
     find(root, '[data-action="leave-lobby"]', HTMLElement).hidden = !waits && state !== "failed";
@@ -97,7 +97,8 @@ export function mount(root, { call, own, firstState }) {
   const off = [
     call.on("waiting", (message) => {
       clearTimeout(long);
-      show(message.second_device ? "second-device" : message.host_present ? "expert-told" : "expert-absent");
+      show(message.second_device ? "second-device" : message.room_full ? "room-full"
+        : message.host_present ? "expert-told" : "expert-absent");
     }),
     call.on("phase", (phase) => {
       if (phase === "inside") show("admitted");

@@ -14,7 +14,8 @@
  * @typedef {{line_id: string, member_id: string, name: string, role: Role, text: string, at_ms: number}} ChatLine
  * @typedef {{mid: string, kind: "audio"|"video", member_id: string|null}} Slot
  *
- * @typedef {{type: "waiting", member_id: string, host_present: boolean, second_device: boolean}} Waiting
+ * @typedef {{type: "waiting", member_id: string, host_present: boolean, second_device: boolean,
+ *   room_full: boolean}} Waiting
  * @typedef {{type: "knock", member: Member}} Knock
  * @typedef {{type: "knock_gone", member_id: string}} KnockGone
  * @typedef {{type: "welcome", member_id: string, now_ms: number, started_at: string, members: Member[], knocks: Member[],
