@@ -6,7 +6,6 @@ A link is shown once, on the page after the one that made it. Withdrawing sends 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable
 
 from aiohttp import web
 
@@ -126,7 +125,7 @@ async def make_guest_link(request: web.Request) -> web.Response:
     await require_staff(request, StaffRole.SCHEDULER)
     appointment_id = AppointmentId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn, conn.transaction():
-        one = await _guest(request, service.list_invited(conn, appointment_id))
+        one = _guest(request, await service.list_invited(conn, appointment_id))
         guest = service.Guest(one.name, one.role, one.person_id)
         link = await service.issue_link(conn, appointment_id, now=utc_now(), guest=guest)
     return _with_link(request, link)
@@ -138,16 +137,16 @@ async def withdraw_guest(request: web.Request) -> web.Response:
     await require_staff(request, StaffRole.SCHEDULER)
     appointment_id = AppointmentId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn, conn.transaction():
-        one = await _guest(request, service.list_invited(conn, appointment_id))
+        one = _guest(request, await service.list_invited(conn, appointment_id))
         lost = await service.revoke_links(conn, appointment_id, now=utc_now(), person_id=one.person_id)
     await _send_out(request, appointment_id, lost)
     return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}#guests"})
 
 
-async def _guest(request: web.Request, invited: Awaitable[list[Invited]]) -> Invited:
+def _guest(request: web.Request, invited: list[Invited]) -> Invited:
     """Return the guest that the path names. Raises NotFound."""
     person_id: uuid.UUID = uuid_in_path(request, "person")
-    for one in await invited:
+    for one in invited:
         if one.is_guest and one.person_id == person_id:
             return one
     raise NotFound("guest")

@@ -211,7 +211,7 @@ async def test_a_time_is_booked_and_a_guest_invited_by_keyboard_alone(server: Se
         await reach("Name")
         await page.keyboard.type("Rui Interpreter")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_label("Link for Rui Interpreter")).to_be_visible()
+        await expect(page.get_by_role("textbox", name="Link for Rui Interpreter")).to_be_visible()
         await expect(page.locator(".guests")).to_contain_text("has not opened the link yet")
         await reach("Withdraw the link of Rui Interpreter")
         await page.keyboard.press("Enter")
