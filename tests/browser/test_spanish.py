@@ -149,3 +149,23 @@ async def test_the_call_is_held_in_spanish_on_both_sides(server: Server, tmp_pat
         await expect(patient.get_by_text("Página 1 de 5").first).to_be_visible()
         await check_spanish(patient)
         await check_spanish(expert)
+
+
+async def test_a_scheduler_reads_every_page_in_spanish(server: Server) -> None:
+    call = await arrange_call(server)
+    pages = (
+        "/board", "/cases", "/cases/new", f"/cases/{call.case_id}", f"/cases/{call.case_id}/book",
+        f"/appointments/{call.appointment_id}", f"/appointments/{call.appointment_id}/cancel", "/experts", "/outbox",
+    )  # fmt: skip
+    async with open_browser() as browser, open_page(browser, 1280, locale="es-ES") as page:
+        await page.goto(f"{server.url}/sign-in")
+        await check_spanish(page)
+        await page.context.add_cookies([{"name": "language", "value": "es", "url": server.url}])
+        await page.get_by_label("Correo electrónico").fill("noor@clinic.example")
+        await page.get_by_label("Contraseña").fill("a long password for tests")
+        await page.get_by_role("button", name="Iniciar sesión").click()
+        await page.wait_for_url("**/board")
+        for path in pages:
+            answer = await page.goto(f"{server.url}{path}")
+            assert answer is not None and answer.ok, path
+            await check_spanish(page)
