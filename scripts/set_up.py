@@ -44,10 +44,11 @@ def main() -> None:
 
 
 def trust_what_the_machine_trusts() -> None:
-    """uv brings its own list of authorities; behind a proxy of one's own house only the system's list knows them."""
+    """uv and Node bring lists of authorities; behind a proxy of one's own house only the system's list knows them."""
     known = ssl.get_default_verify_paths()
     if known.cafile or (known.capath and any(Path(known.capath).iterdir())):
         os.environ.setdefault("UV_SYSTEM_CERTS", "true")
+        os.environ.setdefault("NODE_USE_SYSTEM_CA", "1")
 
 
 def make_venv() -> None:
@@ -104,6 +105,7 @@ def install_browser_libraries(*, dev: bool) -> None:
             *npm(),
             "ci",
             "--ignore-scripts",
+            "--prefer-offline",
             "--no-audit",
             "--no-fund",
             "--loglevel=error",
