@@ -6,9 +6,11 @@ import io
 import json
 import re
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import aiohttp
 import pytest
@@ -44,7 +46,7 @@ async def booked(server: Server, client: aiohttp.ClientSession) -> Booked:
     out = io.BytesIO()
     Image.new("RGB", (40, 30), "teal").save(out, "PNG")
 
-    async def chunks():  # type: ignore[no-untyped-def]
+    async def chunks() -> AsyncIterator[bytes]:
         yield out.getvalue()
 
     async with server.app[POOL].acquire() as conn:
@@ -75,7 +77,7 @@ def secret_in(text: str) -> str:
 
 
 @pytest.fixture
-async def guest(server: Server, client: aiohttp.ClientSession, booked: Booked):  # type: ignore[no-untyped-def]
+async def guest(server: Server, client: aiohttp.ClientSession, booked: Booked) -> AsyncIterator[aiohttp.ClientSession]:
     """Another browser, which came in by a guest's link."""
     secret = secret_in(await invite(client, booked))
     jar = aiohttp.CookieJar(unsafe=True)
@@ -167,8 +169,8 @@ async def test_a_guest_reads_a_record_only_while_it_is_shown(
 ) -> None:
     content = f"/records/{booked.record.id}/content"
 
-    async def tell(kind: type[RoomEvent], at_ms: int, **fields: object) -> None:
-        known = {
+    async def tell(kind: type[RoomEvent], at_ms: int, **fields: Any) -> None:
+        known: dict[str, Any] = {
             "event_id": str(uuid.uuid4()), "room_id": str(booked.appointment.id), "at_ms": at_ms,
             "happened_at": utc_now().isoformat(),
         }  # fmt: skip
