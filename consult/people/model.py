@@ -21,4 +21,5 @@ class Staff:
     @property
     def home(self) -> str:
         """The page they start on."""
-        return "/today" if self.role is StaffRole.EXPERT else "/board"
+        pages = {StaffRole.SCHEDULER: "/board", StaffRole.EXPERT: "/today", StaffRole.ADMINISTRATOR: "/experts"}
+        return pages[self.role]

@@ -27,7 +27,7 @@ ONE_DAY = timedelta(days=1)
 
 @routes.get("/board")
 async def show_board(request: web.Request) -> web.Response:
-    staff = await require_staff(request, StaffRole.SCHEDULER, StaffRole.ADMINISTRATOR)
+    staff = await require_staff(request, StaffRole.SCHEDULER)
     zone, now = ZoneInfo(staff.time_zone), utc_now()
     today = now.astimezone(zone).date()
     day = day_in_query(request, today)
