@@ -26,6 +26,7 @@ export function mountBands(root, { call, own, quality }) {
   let losing;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let fading;
+  /** @type {string|null} */
   let told = "";
 
   /** @param {string} name */
@@ -70,7 +71,7 @@ export function mountBands(root, { call, own, quality }) {
     if (closed instanceof HTMLElement) closed.hidden = true;
   }, { signal: stop.signal });
   find(root, "[data-try-devices]", HTMLElement).addEventListener("click", () => {
-    told = "";
+    told = null;
     void own.open();
   }, { signal: stop.signal });
 
