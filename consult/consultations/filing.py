@@ -58,7 +58,7 @@ async def keep_recording(
         booking = await queries.fetch_booking(conn, spooled.appointment_id)
     source = _inside(spool, spooled.path)
     if filed is not None:
-        await asyncio.to_thread(_remove_spooled, source)
+        await asyncio.to_thread(_remove_spooled, spool, source)
         return False
     if booking is None or not await asyncio.to_thread(source.is_file):
         raise NotFound(f"segment {spooled.segment_id} is not in the spool")
@@ -75,7 +75,7 @@ async def keep_recording(
     finally:
         if copy.path != source:
             await asyncio.to_thread(copy.path.unlink, True)
-    await asyncio.to_thread(_remove_spooled, source)
+    await asyncio.to_thread(_remove_spooled, spool, source)
     return True
 
 
@@ -146,9 +146,10 @@ def _inside(spool: Path, relative: str) -> Path:
     return path
 
 
-def _remove_spooled(source: Path) -> None:
+def _remove_spooled(spool: Path, source: Path) -> None:
     """The file and its manifest, and the room's folder once it is empty; the recorder makes it again if it needs it."""
     for path in (source, source.with_suffix(".json"), source.with_name(source.name + ".json")):
         path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        source.parent.rmdir()
+    if source.parent != spool.resolve():
+        with contextlib.suppress(OSError):
+            source.parent.rmdir()

@@ -177,13 +177,44 @@ async def test_a_killed_process_loses_less_than_a_second(dead_spool: Path) -> No
     assert recover_spool(dead_spool, alive={"room-1"}) == []
 
 
+async def test_a_second_failure_is_told_again_and_a_mended_disk_records(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "room-1"
+    in_the_way.write_text("in the way")
+    member, other = Browser("member"), Browser("other")
+    async with open_room(tmp_path, member, other) as room:
+
+        def failures() -> int:
+            return sum(isinstance(event, SpoolFailed) for event in room.events)
+
+        for tries in (1, 2):
+            room.media.set_recording(True)
+            await until(lambda: failures() == tries)  # noqa: B023
+            room.media.set_recording(False)  # as the room does when it hears of it
+        await asyncio.sleep(0.5)
+        assert failures() == 2, "each failure once, for all members together"
+        in_the_way.unlink()
+        room.media.set_recording(True)
+        await asyncio.sleep(1.2)
+        room.media.set_recording(False)
+        await until(lambda: len(room.segments) == 2)
+        assert failures() == 2
+
+
+def test_a_copy_that_is_being_filed_is_left_alone(tmp_path: Path) -> None:
+    copy = tmp_path / "room-1" / ".segment.filing.webm"
+    copy.parent.mkdir()
+    copy.write_bytes(b"half a copy")
+    assert recover_spool(tmp_path) == []
+    assert copy.read_bytes() == b"half a copy"
+
+
 def test_what_holds_nothing_is_deleted_from_the_spool(tmp_path: Path) -> None:
     folder = tmp_path / "room-1"
     folder.mkdir()
     for name in ("empty.webm", "empty.json"):
         (folder / name).write_bytes(b"")
     assert recover_spool(tmp_path) == []
-    assert not list(folder.iterdir())
+    assert not list(tmp_path.iterdir()), "nor does the room's folder stay"
     assert recover_spool(tmp_path / "nowhere") == []
 
 
