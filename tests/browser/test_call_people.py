@@ -152,9 +152,9 @@ async def test_four_people_see_each_other_and_the_fifth_waits_outside(server: Se
             await let_in(expert, guest)
             guests.append(guest)
         for page in (expert, patient, *guests):
-            await page.wait_for_function(f"document.querySelectorAll('{OTHER}.has-picture').length === 3")
-            await page.evaluate(f"document.before = ({FRAMES})()")
-            await page.wait_for_function(f"({FRAMES})().every((now, place) => now >= document.before[place] + 8)")
+            await page.wait_for_function(f"() => document.querySelectorAll('{OTHER}.has-picture').length === 3")
+            await page.evaluate(f"() => (document.before = ({FRAMES})())")
+            await page.wait_for_function(f"() => ({FRAMES})().every((now, place) => now >= document.before[place] + 8)")
         fifth = await open_patient(patient_browser, server, await invite(pool, call, "Dr Paul Stein", "physician"))
         await expert.click("[data-knock=admit]")
         await expert.wait_for_selector("text=The room is full.")

@@ -68,7 +68,7 @@ async def test_a_killed_server_costs_a_second_of_the_recording_and_nothing_else(
             for page in (expert, patient):
                 assert await page.locator("[data-knock]:visible, [data-consent]:visible").count() == 0
                 await page.wait_for_selector(f".stage[data-record='{call.picture.id}']")
-                await page.wait_for_function("document.querySelectorAll('[data-chat-lines] .chat-text').length === 2")
+                await page.wait_for_function("() => document.querySelectorAll('.chat-line').length === 2")
                 assert await read_chat(page) == ["Do you see the shadow?", "Yes, on the left."]
             await asyncio.sleep(3)
             for page in (expert, patient):
@@ -111,6 +111,12 @@ async def test_a_lost_line_leaves_sound_picture_and_recording_as_they_are(server
             assert await page.evaluate("() => window.mediaConnections.length") == 1
             assert await _frames(page) > before + 10
             assert await other.get_attribute(".room", "data-recording-state") == "on"
+        await patient.context.set_offline(True)  # the browser says so; what is open may live on
+        await patient.wait_for_timeout(1500)
+        await patient.context.set_offline(False)
+        await patient.wait_for_timeout(4000)
+        await patient.wait_for_selector(".room[data-connection-state=open]")
+        assert await patient.evaluate("() => window.mediaConnections.length") == 1
         await write_in_chat(patient, "I am back.")
         await expert.wait_for_selector("text=I am back.", state="attached")
         await _end(expert)
