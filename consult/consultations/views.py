@@ -15,7 +15,7 @@ from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
 
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
 @routes.get("/segments/{id}/media")
