@@ -26,7 +26,7 @@ from signaling.relay import RoomMedia
 from signaling.ticket import Grant, MemberId, PersonId, Role, RoomId, Seat
 from tests.conftest import Server
 from tests.integration.browsers import LOOPBACK, Browser, _without_rtx_in_slots, loopback, until
-from tests.integration.personas import EXPERT, PATIENT, STRANGER, Town, settle
+from tests.integration.personas import EXPERT, PATIENT, SCHEDULER, STRANGER, Town, settle
 
 __all__ = ["loopback"]
 
@@ -155,6 +155,29 @@ async def test_a_session_that_ends_while_its_socket_opens_is_noticed(
             await people.end_session(conn, token, utc_now())
             await conn.execute(NOTIFY_ENDED, SESSION_ENDED, session_key("staff", token))
         assert (await heard_until(ws, "ended"))["reason"] == "expired"
+
+
+@pytest.mark.parametrize("what", ["cancel", "link"])
+async def test_within_a_second_of_losing_the_link_the_open_socket_closes(
+    browser: aiohttp.ClientSession, server: Server, town: Town, what: str
+) -> None:
+    """By cancelling, or by a new link that withdraws the earlier ones."""
+    ticket = await ticket_of(browser, server, town, PATIENT)
+    async with socket(browser, server, town, PATIENT) as ws:
+        assert (await hello(ws, ticket))["type"] == "waiting"
+        async with browser.post(
+            f"{server.url}/appointments/{town.appointment_id}/{what}",
+            data={"withdraw": "1"},
+            headers=town.headers_of(SCHEDULER, server.settings),
+            allow_redirects=False,
+        ) as answer:
+            assert answer.status == 303, await answer.text()
+        async with asyncio.timeout(1):
+            assert (await heard_until(ws, "ended"))["reason"] in ("ended", "removed", "expired")
+    async with browser.get(f"{server.url}/visit/when", headers=town.cookie_of(PATIENT)) as answer:
+        assert answer.status == 401
+    async with socket(browser, server, town, PATIENT) as ws:
+        assert (await hello(ws, ticket))["type"] in ("error", "ended"), "the ticket from before is worth nothing"
 
 
 async def test_who_is_not_let_in_changes_nothing_for_those_inside(
