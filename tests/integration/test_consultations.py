@@ -87,3 +87,15 @@ async def test_an_event_of_an_unknown_appointment_is_refused(database: Database)
         stray = {**told(booked, 0), "room_id": str(uuid.uuid4())}
         with pytest.raises(EventRefused):
             await apply(conn, events.RoomOpened(**stray))
+
+
+async def test_what_was_written_is_read_again_by_those_who_were_let_in_alone(database: Database) -> None:
+    ana = {"member_id": "v", "person_id": "person:1", "name": "Ana", "role": "patient"}
+    async with database.pool.acquire() as conn:
+        booked = await book(conn, START)
+        await apply(conn, events.MemberWaiting(**told(booked, 0), **(ana | {"member_id": "other"})))
+        await apply(conn, events.MemberAdmitted(**told(booked, 0), **ana, by="h"))
+        for at_ms in (900, 1900):  # sent again after a lost line
+            await apply(conn, events.ChatSaid(**told(booked, at_ms), **ana, line_id="a", text="Here I am."))
+        for member_id, hosts, lines in (("v", False, 1), ("other", False, 0), ("nobody", False, 0), ("", True, 1)):
+            assert len(await service.list_chat(conn, booked.appointment_id, member_id, hosts=hosts)) == lines
