@@ -189,7 +189,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """You are in the lobby. host_present: somebody who can let you in is there. room_full: somebody must leave first."""
+    """You are in the lobby. host_present: who can let you in is there. room_full: somebody must leave first."""
 
     member_id: str
     host_present: bool
