@@ -366,7 +366,7 @@ async def test_orders_of_the_application_are_obeyed(start_house: StartHouse) -> 
     host, patient = await _call(house)
     await house.bus.order(RemovePerson(ROOM, "person of patient", "expired"))
     assert (await patient.hear("ended"))["reason"] == "expired"
-    old_ticket = await house.enter(PATIENT)
+    old_ticket = await house.enter(seat("patient", Grant.PUBLISH, lives_s=50))  # signed before, good for a minute
     assert (await old_ticket.hear("ended"))["reason"] == "expired"
     new_ticket = await house.enter(seat("patient", Grant.PUBLISH, lives_s=62))
     await new_ticket.hear("waiting")
