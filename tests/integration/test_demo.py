@@ -32,10 +32,10 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(home: Path, port: int) -> subprocess.Popen[str]:
+def start(home: Path, port: int, command: list[str] | None = None) -> subprocess.Popen[str]:
     known = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     environment = known | {"CONSULT_HOME": str(home), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "consult", "demo"]
+    command = command or [sys.executable, "-m", "consult", "demo"]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -111,3 +111,33 @@ def test_a_taken_port_is_said_so(home: Path) -> None:
     assert process.returncode == 2
     assert f"Port {port} is taken" in err
     assert out == ""
+
+
+@pytest.mark.timeout(300)
+async def test_what_ends_make_ends_the_demonstration_too(home: Path) -> None:
+    port = free_port()
+    make = start(home, port, command=["make", "--no-print-directory", "demo", f"PYTHON={sys.executable}"])
+    try:
+        assert set(await links(make)) == {"Scheduler", "Expert", "Patient"}
+        assert await end(make) == -signal.SIGTERM
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=2)
+    finally:
+        make.kill()
+
+
+@pytest.mark.timeout(300)
+async def test_two_demonstrations_run_side_by_side_but_not_in_one_home(home: Path) -> None:
+    first, second = start(home, free_port()), start(home.with_name("other home"), free_port())
+    try:
+        both = await asyncio.gather(links(first), links(second))
+        assert both[0]["Expert"].partition("#")[0] != both[1]["Expert"].partition("#")[0]
+        third = start(home, free_port())
+        out, err = await asyncio.to_thread(third.communicate, None, START_WITHIN_S)
+        assert third.returncode == 2
+        assert out == ""
+        assert str(home) in err
+        assert [await end(first), await end(second, signal.SIGINT)] == [0, 0]
+    finally:
+        for process in (first, second):
+            process.kill()
