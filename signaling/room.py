@@ -64,7 +64,7 @@ class Room:
         self._recording = RecordingControl()
         self._recording_on = False
         self._recording_shown = wire.Recording(state="off")
-        self._recording_told = "off"
+        self._recording_told = ("off", False)
         self._view = SharedView()
         self._chat = Chat()
         self._refusals: Counter[str] = Counter()  # by person
@@ -122,6 +122,7 @@ class Room:
             self._raise_if_full(seat, known)
         if seat.started_at_ms is not None and not self._clock.started:
             self._clock.start(now_ms, started_at_ms=seat.started_at_ms)
+            self._recording.wanted = not seat.paused
         attendee = self._roster.take_in(seat)
         attendee.connected, attendee.lost_at_ms = True, None
         attendee.waiting_told = None
@@ -391,10 +392,10 @@ class Room:
             self._recording_shown = without_time(recording)
             changed = wire.RecordingChanged(recording, self.clock_ms(now_ms))
             effects += to_present(self._roster, changed, besides=besides)
-        told = self._recording.state_told()
+        state, by_host = told = self._recording.state_told(), not self._recording.wanted
         if told != self._recording_told:
             self._recording_told = told
-            effects.append(Tell(events.RecordingSwitched(**self._clock.fact(now_ms), state=told)))
+            effects.append(Tell(events.RecordingSwitched(**self._clock.fact(now_ms), state=state, by_host=by_host)))
         return effects
 
     def _welcome(self, attendee: Attendee, now_ms: int) -> Send:

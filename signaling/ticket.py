@@ -45,6 +45,7 @@ class Seat:
     """member_id: one device (the same after a reload); person_id: the person behind it, on whatever device.
 
     admitted, consented: what was so before this socket, so that a reload or a restarted server asks nobody twice.
+    paused: the host had paused the recording; only a room that is opened again asks.
     started_at_ms: the consultation's start, ms since 1970 UTC, or None if it has not started.
     expires_at: s since 1970 UTC.
     """
@@ -59,6 +60,7 @@ class Seat:
     consented: bool
     started_at_ms: int | None
     expires_at: int
+    paused: bool = False
 
 
 def sign(seat: Seat, key: bytes) -> str:

@@ -62,6 +62,7 @@ class Standing:
 
     admitted: bool
     consented: bool
+    paused: bool
 
 
 @dataclass(frozen=True, slots=True)

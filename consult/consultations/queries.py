@@ -40,7 +40,10 @@ _FETCH_STANDING = """
                       and admitted_at is not null and removed_at is null) as admitted,
            coalesce((select given from consents
                       where appointment_id = $1 and person_id = $3
-                      order by answered_at desc, at_ms desc limit 1), false) as consented
+                      order by answered_at desc, at_ms desc limit 1), false) as consented,
+           coalesce((select (payload ->> 'by_host')::boolean from room_events
+                      where appointment_id = $1 and kind = 'RecordingSwitched'
+                      order by at_ms desc, happened_at desc limit 1), false) as paused
 """
 
 

@@ -95,6 +95,7 @@ async def _seat(
         consented=standing.consented,
         started_at_ms=None if started_at is None else round(started_at.timestamp() * 1000),
         expires_at=int(now.timestamp()) + LIFETIME_S,
+        paused=standing.paused,
     )
 
 

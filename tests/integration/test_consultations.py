@@ -51,6 +51,10 @@ async def test_a_seat_remembers_consent_and_the_start_until_the_call_is_over(dat
         other = await service.issue_seat_for_staff(conn, expert(booked), booked.appointment_id, START, device="b")
         assert (other.consented, other.started_at_ms) == (True, int(START.timestamp() * 1000))
         assert other.member_id != seat.member_id
+        assert not other.paused
+        await apply(conn, events.RecordingSwitched(**told(booked, 2000), state="paused", by_host=True))
+        again = await service.issue_seat_for_staff(conn, expert(booked), booked.appointment_id, START, device="b")
+        assert again.paused, "a host's pause outlives the server"
         await apply(conn, events.RoomClosed(**told(booked, 5000), reason="ended"))
         with pytest.raises(ConsultationOver):
             await service.issue_seat_for_staff(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from signaling.effects import AcceptOffer, CloseMedia, CloseSocket, DropMedia, E
 from signaling.errors import SignalingError, VersionUnsupported
 from signaling.room import GRACE_MS, RECORDS_WITHOUT_HOST_MS
 from signaling.roster import MAX_INSIDE, MAX_WAITING
-from tests.unit.rooms import NO, YES, Play, call, host_seat, recorded_call, seat
+from tests.unit.rooms import NO, WALL_MS, YES, Play, call, host_seat, recorded_call, seat
 
 
 def test_everybody_is_asked_and_recording_begins_with_the_last_yes() -> None:
@@ -151,6 +153,19 @@ def test_a_failed_disk_is_told_and_the_host_may_try_again() -> None:
     assert [one.state for one in play.told(events.RecordingSwitched)] == ["failed"]
     play.say("host", wire.SetRecording(wanted=True))
     assert play.recording_on
+
+
+def test_a_hosts_pause_outlives_the_room() -> None:
+    play = recorded_call("patient").say("host", wire.SetRecording(wanted=False))
+    assert [(one.state, one.by_host) for one in play.told(events.RecordingSwitched)] == [("paused", True)]
+    reopened = Play()
+    for who in (host_seat(consented=True), seat("patient", admitted=True, consented=True)):
+        reopened.arrive(dataclasses.replace(who, started_at_ms=WALL_MS, paused=True))
+    assert reopened.recording().state == "paused"
+    assert not reopened.recording_on
+    assert reopened.say("host", wire.SetRecording(wanted=True)).recording_on
+    reopened.lose("patient").arrive(dataclasses.replace(seat("patient", admitted=True, consented=True), paused=True))
+    assert reopened.recording_on, "an older ticket pauses nothing"
 
 
 def test_the_end_switches_the_recording_off() -> None:
