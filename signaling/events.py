@@ -88,7 +88,7 @@ class ChatSaid(_MemberEvent):
 
 @dataclass(frozen=True, slots=True)
 class RecordingSwitched(RoomEvent):
-    """state: on, paused, off, failed. by_host: the host wants a pause, whatever else keeps the recording from going on."""
+    """state: on, paused, off, failed. by_host: the host wants a pause, whatever else keeps it from going on."""
 
     state: str
     by_host: bool = False

@@ -52,9 +52,7 @@ async def test_a_withdrawn_link_and_a_sign_out_close_the_call_at_once(server: Se
         patient = await open_patient(patient_browser, server, call)
         await let_in(expert, patient)
         await agree(expert, patient)
-        scheduler = await open_expert(
-            patient_browser, server, replace(call, expert_token=call.scheduler_token)
-        )
+        scheduler = await open_expert(patient_browser, server, replace(call, expert_token=call.scheduler_token))
         await scheduler.goto(f"{server.url}/appointments/{call.appointment_id}")
         await scheduler.check("[name=withdraw]")
         await patient.evaluate(ENDED)
