@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,23 @@ async def test_a_room_without_anybody_closes_twice(tmp_path: Path) -> None:
     room = Room(tmp_path)
     await room.media.close()
     await room.media.close()
+
+
+async def test_a_viewers_wish_for_a_keyframe_reaches_the_sender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient, expert = Browser("patient"), Browser("expert")
+    async with open_room(tmp_path, patient, expert) as room:
+        await room.sees(patient, expert)
+        await asyncio.sleep(1)  # what the server itself asked for at the beginning is over
+        asked: list[float] = []
+        sender = next(one.sender for one in expert.pc.getTransceivers() if one.kind == "video")
+        monkeypatch.setattr(sender, "_send_keyframe", lambda: asked.append(time.monotonic()))
+        mid = room.mids(patient)["video", "expert"]
+        receiver = next(one.receiver for one in patient.pc.getTransceivers() if one.mid == mid)
+        source = receiver.getSynchronizationSources()[0].source
+        for _ in range(20):  # a storm of wishes
+            await receiver._send_rtcp_pli(source)
+        await until(lambda: len(asked) > 0)
+        await asyncio.sleep(0.2)
+        assert len(asked) <= 2, "a storm of wishes is passed on as one or two"
