@@ -19,6 +19,7 @@ from consult.db.pool import create_pool
 from consult.storage import open_store
 from tests.browser.call_page import (
     OTHER,
+    Arranged,
     arrange_in,
     let_in,
     open_expert,
@@ -37,15 +38,18 @@ def percentile(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
-async def measure_turns(expert: Page, patient: Page, record_id: object) -> list[float]:
+async def measure_turns(expert: Page, patient: Page, call: Arranged) -> list[float]:
     """Return the ms of each turn, forward through the report again and again."""
+    await expert.click("[data-control=records]")
+    await expert.click(f'[data-record-id="{call.pdf.id}"]')
+    await patient.wait_for_selector(".stage[data-page='1'] canvas")
     found: list[float] = []
     while len(found) < TURNS:
-        await expert.click("[data-control=records]")
-        await expert.click(f'[data-record-id="{record_id}"]')
-        await patient.wait_for_selector(".stage[data-page='1'] canvas")
         await expert.wait_for_timeout(500)  # the neighbours are being drawn, as while people talk
         found += [await turn_page(expert, patient, page) for page in (2, 3, 4, 5)]
+        for page in (4, 3, 2, 1):
+            await expert.click("[data-view=previous]")
+            await patient.wait_for_selector(f".stage[data-page='{page}']")
     return found
 
 
@@ -71,7 +75,7 @@ async def run(folder: Path, database_url: str) -> dict[str, float]:
             expert = await open_expert(clinic, consult, call)
             patient = await open_patient(home, consult, call)
             await let_in(expert, patient)
-            turns = await measure_turns(expert, patient, call.pdf.id)
+            turns = await measure_turns(expert, patient, call)
             pictures = await measure_pictures(patient)
     finally:
         await pool.close()
