@@ -98,7 +98,8 @@ async def play(links: dict[str, str], folder: Path) -> None:
         scheduler = await open_page(clinic, links["Scheduler"], zone="Europe/London")
         await scheduler.get_by_role("button").first.click()
         await scheduler.wait_for_url("**/board")
-        await save(scheduler, "board", height=900)
+        await fill_a_day(scheduler)
+        await save(scheduler, "board", height=1000)
         await talk(Room(expert), Room(patient))
         await expert.wait_for_url("**/cases/*")
         await expect(expert.locator("[data-part=text-state]")).to_have_attribute("data-state", "ready", timeout=120_000)
@@ -107,6 +108,18 @@ async def play(links: dict[str, str], folder: Path) -> None:
         await expert.wait_for_timeout(1500)
         await expert.get_by_role("button", name="Pause").click()
         await save(expert, "case", height=1400)
+
+
+async def fill_a_day(page: Page) -> None:
+    """Book two times on the first free day, and show that day."""
+    board = page.url
+    for place in (1, 5):
+        await page.goto(board.replace("/board", "/cases/1/book"))
+        day = await page.locator("input[name=day]").first.get_attribute("value")
+        await page.locator("input[name=slot] + label").nth(place).click()
+        await page.get_by_role("button", name="Book this time").first.click()
+        await page.wait_for_url("**/appointments/**")
+    await page.goto(f"{board}?day={day}")
 
 
 async def talk(expert: Room, patient: Room) -> None:
