@@ -88,6 +88,13 @@ def paint_camera(path: Path, rgb: tuple[int, int, int], *, seconds: int = 4) -> 
     return path
 
 
+def _from_first_sound(data: bytes) -> bytes:
+    """flite begins every sentence with up to 0.3 s of silence; times are meant for the first sound."""
+    samples = memoryview(data).cast("h")
+    loud = max(abs(one) for one in samples) // 20
+    return data[2 * next(place for place, one in enumerate(samples) if abs(one) > loud) :]
+
+
 def say(path: Path, voice: str, sentences: list[tuple[float, str]], *, seconds: float) -> Path:
     """Write a WAV (16 kHz, mono) with each sentence spoken by flite at its time (s from the beginning), else silence.
 
@@ -103,7 +110,7 @@ def say(path: Path, voice: str, sentences: list[tuple[float, str]], *, seconds: 
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(spoken)], check=True, timeout=60)
         with wave.open(str(spoken)) as file:
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (rate, 1, 2)
-            data = file.readframes(file.getnframes())
+            data = _from_first_sound(file.readframes(file.getnframes()))
         spoken.unlink()
         first = int(start_s * rate) * 2
         assert first >= end, f"{text!r} begins before the sentence before it has ended"
