@@ -20,11 +20,13 @@ import aiohttp
 import asyncpg
 import pytest
 from aiohttp import web
+from argon2 import PasswordHasher
 
 from consult.app import create_app, serve
 from consult.db import embedded
 from consult.db.migrate import migrate
 from consult.db.pool import create_pool
+from consult.people import passwords
 from consult.settings import Settings, read_settings
 
 SECRET = "a secret for tests, long enough for anything"
@@ -55,6 +57,18 @@ async def no_task_is_left() -> AsyncIterator[None]:
     ):
         await asyncio.sleep(0.01)  # what was cancelled may still be tidying up
     assert not left, f"tasks were left behind: {sorted(task.get_name() for task in left)}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> Iterator[PasswordHasher]:
+    """argon2id as ever, but in 1 MiB instead of 64 and one pass: a test takes no second for its staff's passwords.
+
+    Gives the hasher that people's passwords have outside of tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        real = passwords._HASHER
+        patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1))
+        yield real
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from argon2 import PasswordHasher
 
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
+from consult.people import passwords
 from consult.people import service as people
 from tests.conftest import Database, Server
 
@@ -79,9 +81,29 @@ async def test_behind_tls_the_cookie_is_bound_to_the_host(
     assert "Domain" not in cookie
 
 
-async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after_the_same_work(
-    database: Database, server: Server, client: aiohttp.ClientSession
+async def test_a_password_is_kept_as_argon2id_of_64_mib_and_a_weaker_one_is_renewed_at_the_next_sign_in(
+    database: Database, real_hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    staff_id = await add_staff(database)
+    monkeypatch.setattr(passwords, "_HASHER", real_hasher)
+    kept = "select password_hash from staff where id = $1"
+    assert (await database.pool.fetchval(kept, staff_id)).startswith("$argon2id$v=19$m=1024,t=1,p=1$")
+    async with database.pool.acquire() as conn:
+        await people.authenticate(conn, EMAIL, PASSWORD, utc_now())
+    assert (await database.pool.fetchval(kept, staff_id)).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    async with database.pool.acquire() as conn:
+        await people.authenticate(conn, EMAIL, PASSWORD, utc_now())
+
+
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer_after_the_same_work(
+    database: Database,
+    server: Server,
+    client: aiohttp.ClientSession,
+    real_hasher: PasswordHasher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "_HASHER", real_hasher)
+    monkeypatch.setattr(passwords, "_decoy", [])
     await add_staff(database)
     answers, took_s = [], []
     for email, password in ((EMAIL, "wrong wrong wrong"), ("nobody@clinic.example", "wrong wrong wrong")):
