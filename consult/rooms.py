@@ -25,6 +25,7 @@ from signaling.errors import TicketInvalid
 from signaling.hub import Hub
 from signaling.ice import IceSettings
 from signaling.local_bus import LocalBus, LocalDirectory
+from signaling.messages import IceServers
 from signaling.relay import RoomMedia
 from signaling.spool import recover_spool
 from signaling.ticket import Role, Seat
@@ -96,13 +97,12 @@ async def _person_of_session(request: web.Request, kind: str) -> str | None:
     return None if visit is None else f"person:{visit.person_id}"
 
 
-def ice_servers(settings: Settings, member_id: str, *, now_s: float) -> tuple[dict[str, Any], ...]:
+def ice_servers(settings: Settings, member_id: str, *, now_s: float) -> IceServers:
     """Return what a browser needs to use the operator's TURN servers, for ten minutes and this member alone.
 
-    The scheme is that of coturn's `use-auth-secret`: user "expiry:name", password HMAC-SHA-1 of it.
+    The scheme is that of coturn's `use-auth-secret`: user "expiry:name", password HMAC-SHA-1 of it. An expired
+    credential opens no new relay; one that is open goes on.
     """
-    if not settings.turn_urls:
-        return ()
     turn = [url for url in settings.turn_urls if url.startswith("turn")]
     stun = [url for url in settings.turn_urls if url.startswith("stun")]
     servers: list[dict[str, Any]] = [{"urls": stun}] if stun else []
@@ -110,4 +110,4 @@ def ice_servers(settings: Settings, member_id: str, *, now_s: float) -> tuple[di
         user = f"{int(now_s) + TURN_LIFETIME_S}:{member_id}"
         mac = hmac.new(settings.turn_secret.encode(), user.encode(), hashlib.sha1).digest()
         servers.append({"urls": turn, "username": user, "credential": base64.b64encode(mac).decode()})
-    return tuple(servers)
+    return IceServers(tuple(servers), settings.ice_policy)

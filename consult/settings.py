@@ -69,6 +69,7 @@ class Settings(BaseSettings):
 
     turn_urls: Listed = ()
     turn_secret: str | None = Field(default=None, repr=False, min_length=16)
+    ice_policy: Literal["all", "relay"] = "all"
     media_hosts: Listed = ()
     media_node: str | None = None
 
@@ -216,12 +217,15 @@ def _asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _missing_together(asked: Mapping[str, Any], *, named: set[str]) -> list[str]:
     engine = asked.get("speech_engine")
+    has_turn = any(url.startswith(("turn:", "turns:")) for url in _split(asked.get("turn_urls", "")))
     needed = {
-        "turn_secret": any(url.startswith(("turn:", "turns:")) for url in _split(asked.get("turn_urls", ""))),
+        "turn_secret": has_turn,
         "speech_url": engine == "openai",
         "speech_model": engine == "faster-whisper",
     }
     missing = [name.upper() for name, wanted in needed.items() if wanted and not asked.get(name)]
+    if asked.get("ice_policy") == "relay" and not has_turn:
+        missing.append("TURN_URLS")
     return [f"{name}: is missing; {_HELP[name]}" for name in missing if name not in named]
 
 
@@ -246,6 +250,7 @@ _HELP = {
     "DATABASE_URL": "set it to the database, for example postgresql://consult:password@db/consult",
     "SECRET_KEY": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
     "PUBLIC_URL": "set it to the address that people open, for example https://consult.example.org",
+    "TURN_URLS": "ICE_POLICY=relay needs a TURN server, for example turn:turn.example.org:3478",
     "TURN_SECRET": "use the secret that your TURN servers share with us, of at least 16 characters",
     "SPEECH_URL": "the engine openai needs the address of its server",
     "SPEECH_MODEL": "the engine faster-whisper needs a folder with a model",

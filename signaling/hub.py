@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from signaling import messages as wire
 from signaling.bus import Bus, RoomDirectory
 from signaling.errors import RoomElsewhere
 from signaling.events import CloseRoom, RemovePerson, RoomCommand
@@ -40,7 +41,7 @@ class Hub:
         directory: RoomDirectory,
         open_media: MediaFactory,
         node: str,
-        ice_servers: IceServers = lambda member_id: (),
+        ice_servers: IceServers = lambda member_id: wire.IceServers(),
         recover_spool: Callable[[], Sequence[SegmentFinished]] | None = None,
         renew_s: float = RENEW_S,
         remember_closed_s: float = REMEMBER_CLOSED_S,

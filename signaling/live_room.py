@@ -11,7 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -49,8 +49,8 @@ class Outlet(Protocol):
 
 
 class IceServers(Protocol):
-    def __call__(self, member_id: str) -> tuple[dict[str, Any], ...]:
-        """Return the STUN and TURN servers for one socket, with credentials of its own."""
+    def __call__(self, member_id: str) -> wire.IceServers:
+        """Return the STUN and TURN servers for one socket, with credentials of its own, and the policy."""
 
 
 class LiveRoom:
@@ -203,11 +203,15 @@ class LiveRoom:
         elif isinstance(message, wire.ViewChanged):
             replaces = "view"
         elif isinstance(message, wire.Welcome):
+            ice = self._ice_servers(message.member_id)
             message = dataclasses.replace(
                 message,
-                ice_servers=self._ice_servers(message.member_id),
+                ice_servers=ice.ice_servers,
+                ice_policy=ice.ice_policy,
                 media_attempt=self._desk.resume(message.member_id) if self._desk is not None else None,
             )
+        elif isinstance(message, wire.IceServers):
+            message = self._ice_servers(to[0])
         text = wire.encode(message)
         for member_id in to:
             outlet = self._sockets.get(member_id)

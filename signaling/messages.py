@@ -24,6 +24,7 @@ CONSENT_WORDING = "recording-1"  # the sentence people answer; a changed sentenc
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+IcePolicy = Literal["all", "relay"]  # relay: media goes through a TURN server or not at all
 RecordingState = Literal["off", "asking", "on", "paused", "failed"]
 EndReason = Literal["ended", "refused", "removed", "superseded", "expired", "idle", "restarting"]
 
@@ -145,6 +146,16 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """After a `welcome` with reopened_ms: what this page saw when it heard the room before that last, at_ms on the
+    room's clock. on_ms: how much was recorded by then."""
+
+    view: View
+    on_ms: Annotated[int, Field(ge=0)]
+    at_ms: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     x: Unit
     y: Unit
@@ -184,6 +195,11 @@ class Ping:
     n: Annotated[int, Field(ge=0)]
 
 
+@dataclass(frozen=True, slots=True)
+class AskIceServers:
+    """Credentials of TURN servers live ten minutes: fresh ones are asked for before a new connection."""
+
+
 # To the browser ------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +229,8 @@ class KnockGone:
 class Welcome:
     """You are in the room. Everything a page needs to draw itself, after a reload too. now_ms: the room's clock.
 
-    media_attempt: the number of your connection that stands; its `slots` follow. None: there is none, make an offer."""
+    media_attempt: the number of your connection that stands; its `slots` follow. None: there is none, make an offer.
+    reopened_ms: when this room had to open again, on the room's clock, and forgot what was shown; None: it did not."""
 
     member_id: str
     now_ms: int
@@ -226,6 +243,16 @@ class Welcome:
     chat: tuple[ChatLine, ...]
     ice_servers: tuple[dict[str, Any], ...]
     media_attempt: int | None = None
+    ice_policy: IcePolicy = "all"
+    reopened_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IceServers:
+    """What RTCPeerConnection is made with: the servers, with credentials of this socket's own, and the policy."""
+
+    ice_servers: tuple[dict[str, Any], ...] = ()
+    ice_policy: IcePolicy = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,21 +337,23 @@ class Pong:
 
 FromBrowser = (
     Hello | Offer | Admit | Refuse | SetConsent | SetRecording | Show | Point | Say | SetDevices | Leave | End | Ping
-)
+    | AskIceServers | Recall
+)  # fmt: skip
 ToBrowser = (
     Waiting | Knock | KnockGone | Welcome | Joined | Changed | Left | Answer | Slots | ViewChanged | Pointed | Said
-    | RecordingChanged | Ended | Error | Pong
+    | RecordingChanged | Ended | Error | Pong | IceServers
 )  # fmt: skip
 
 FROM_BROWSER: dict[str, type] = {
     "hello": Hello, "offer": Offer, "admit": Admit, "refuse": Refuse, "set_consent": SetConsent,
     "set_recording": SetRecording, "show": Show, "point": Point, "say": Say, "set_devices": SetDevices, "leave": Leave,
-    "end": End, "ping": Ping,
+    "end": End, "ping": Ping, "ask_ice_servers": AskIceServers, "recall": Recall,
 }  # fmt: skip
 TO_BROWSER: dict[type, str] = {
     Waiting: "waiting", Knock: "knock", KnockGone: "knock_gone", Welcome: "welcome", Joined: "joined",
     Changed: "changed", Left: "left", Answer: "answer", Slots: "slots", ViewChanged: "view", Pointed: "pointed",
     Said: "said", RecordingChanged: "recording", Ended: "ended", Error: "error", Pong: "pong",
+    IceServers: "ice_servers",
 }  # fmt: skip
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in FROM_BROWSER.items()}

@@ -1,19 +1,18 @@
 """One room: who is in, who waits, what is shared, whether it is recorded. Messages in, effects out; no I/O, no clock.
 
-Owns the rules of a call. `live_room.py` carries the effects out, in order. now_ms is ms since this object was made;
+Owns the rules of a call; those of doors, recording and table are in files of their own. `live_room.py` carries the effects out, in order. now_ms is ms since this object was made;
 what people and the application see is the room's clock, ms since the consultation's start.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable
 
 from signaling import events
 from signaling import messages as wire
 from signaling.announcements import about, end_reason, knock_gone, knocks_heard_by, lobby_news, to_present
-from signaling.consent import RecordingControl, without_time
+from signaling.doors import may_enter, refuse_if_full
 from signaling.effects import (
     AcceptOffer,
     CloseMedia,
@@ -25,22 +24,20 @@ from signaling.effects import (
     Tell,
 )
 from signaling.errors import (
-    LobbyFull,
     MemberUnknown,
-    MessageMalformed,
     MessageOutOfOrder,
     NotGranted,
     RoomFull,
     VersionUnsupported,
 )
+from signaling.recording_switch import RecordingSwitch
 from signaling.room_clock import RoomClock
-from signaling.roster import MAX_INSIDE, MAX_WAITING, Attendee, Place, Roster
-from signaling.shared import Chat, SharedView, Shown
+from signaling.roster import MAX_INSIDE, Attendee, Place, Roster
+from signaling.table import Table
 from signaling.ticket import Grant, RoomId, Seat
 
 GRACE_MS = 45_000  # how long a lost member is still shown and counted
 LOBBY_GRACE_MS = 10_000
-RECORDS_WITHOUT_HOST_MS = 10_000  # a host's lost line is mostly back by then, and the recording needs no cut
 IDLE_MS = 600_000
 MAX_KNOCKS_AGAIN = 3
 
@@ -61,13 +58,10 @@ class Room:
         self.closed: str | None = None
         self._clock = RoomClock(room_id, wall_at_zero_ms, new_id)
         self._roster = Roster()
-        self._recording = RecordingControl()
-        self._recording_on = False
-        self._recording_shown = wire.Recording(state="off")
-        self._recording_told = ("off", False)
-        self._view = SharedView()
-        self._chat = Chat()
+        self._recording = RecordingSwitch(self._roster, self._clock)
+        self._table = Table(self._roster, self._clock)
         self._refusals: Counter[str] = Counter()  # by person
+        self._reopened_ms: int | None = None  # on the room's clock; None: this room has forgotten nothing
         self._empty_since_ms: int | None = 0
 
     # Clock ---------------------------------------------------------------------------------------------------------
@@ -83,9 +77,9 @@ class Room:
     def next_deadline_ms(self) -> int | None:
         """When `tick` has something to do next."""
         deadlines = [self._grace_ends_ms(one) for one in self._roster.attendees.values()]
-        deadlines.append(self._view.settles_at_ms())
-        if self._recording_on:
-            deadlines.append(self._hosted_until_ms())
+        deadlines.append(self._table.settles_at_ms())
+        if self._recording.on:
+            deadlines.append(self._recording.hosted_until_ms())
         if self._empty_since_ms is not None and self.closed is None:
             deadlines.append(self._empty_since_ms + IDLE_MS)
         return min((one for one in deadlines if one is not None), default=None)
@@ -94,8 +88,7 @@ class Room:
         """Carry out what was left for later: graces that ended, the View that settled, a room that nobody uses."""
         if self.closed is not None:
             return []
-        effects: list[Effect] = []
-        effects += self._tell_view(self._view.settled(now_ms), now_ms)
+        effects = self._table.tick(now_ms)
         for attendee in [*self._roster.waiting(), *self._roster.inside()]:
             ends = self._grace_ends_ms(attendee)
             if ends is not None and ends <= now_ms:
@@ -119,15 +112,17 @@ class Room:
         known = self._roster.attendees.get(seat.member_id)
         came_back = known is not None and known.place is not Place.AWAY
         if not came_back:
-            self._raise_if_full(seat, known)
+            started = self._clock.started or seat.started_at_ms is not None
+            refuse_if_full(self._roster, seat, known, started=started)
         if seat.started_at_ms is not None and not self._clock.started:
             self._clock.start(now_ms, started_at_ms=seat.started_at_ms)
-            self._recording.wanted = not seat.paused
+            self._reopened_ms = self.clock_ms(now_ms)
+            self._recording.control.wanted = not seat.paused
         attendee = self._roster.take_in(seat)
         attendee.connected, attendee.lost_at_ms = True, None
         attendee.waiting_told = None
         self._empty_since_ms = None
-        self._recording.remember(attendee)
+        self._recording.control.remember(attendee)
         if attendee.place is Place.INSIDE:
             return self._return(attendee, now_ms)
         if self._may_enter(attendee):
@@ -146,7 +141,7 @@ class Room:
         attendee.connected, attendee.lost_at_ms = False, now_ms
         effects: list[Effect] = []
         if attendee.place is Place.INSIDE:
-            if not self._recording.has_consented(attendee):
+            if not self._recording.control.has_consented(attendee):
                 # Their sound and picture may outlive the socket, and who is not present is not asked.
                 effects.append(DropMedia(member_id))
             effects += to_present(self._roster, wire.Changed(self._roster.as_member(attendee)))
@@ -206,18 +201,20 @@ class Room:
                 pointed = wire.Pointed(attendee.member_id, message.x, message.y, message.visible)
                 return to_present(self._roster, pointed, besides=attendee)
             case wire.Show():
-                return self._show(attendee, message, now_ms)
+                return self._table.show(attendee, message, now_ms)
             case wire.Offer():
                 return [AcceptOffer(attendee.as_media_member(), message.sdp, message.attempt)]
+            case wire.AskIceServers():
+                return [Send((attendee.member_id,), wire.IceServers())]  # filled in where they are minted
             case wire.Say():
-                return self._say(attendee, message, now_ms)
+                return self._table.say(attendee, message, now_ms)
             case wire.SetConsent():
                 return self._set_consent(attendee, message, now_ms)
             case wire.SetRecording():
-                self._recording.wanted = message.wanted
-                if message.wanted:
-                    self._recording.failed = False
+                self._recording.control.want(message.wanted)
                 return self._settle(now_ms)
+            case wire.Recall():
+                return self._recall(attendee, message, now_ms)
             case wire.Admit():
                 return self._admit(attendee, message.member_id, now_ms)
             case wire.Refuse():
@@ -238,29 +235,13 @@ class Room:
         return [Send((member_id,), wire.Answer(sdp, attempt))] if attendee.connected else []
 
     def recording_failed(self, now_ms: int) -> list[Effect]:
-        self._recording.failed = True
+        self._recording.control.failed = True
         return self._settle(now_ms)
 
     # Rules ---------------------------------------------------------------------------------------------------------
 
-    def _raise_if_full(self, seat: Seat, known: Attendee | None) -> None:
-        admitted = seat.admitted if known is None else known.admitted
-        here = any(
-            one.person_id == seat.person_id and one.member_id != seat.member_id and one.place is not Place.AWAY
-            for one in self._roster.attendees.values()
-        )
-        begun = self._clock.started or seat.started_at_ms is not None
-        if not here and (Grant.HOST in seat.grants or (admitted and begun)):
-            if len(self._roster.inside()) >= MAX_INSIDE:
-                raise RoomFull(seat.member_id)
-        elif len(self._roster.waiting()) >= MAX_WAITING:
-            raise LobbyFull(seat.member_id)
-
     def _may_enter(self, attendee: Attendee) -> bool:
-        """Whether somebody who is not inside needs nobody's leave to enter."""
-        if self._roster.is_second_device(attendee) or len(self._roster.inside()) >= MAX_INSIDE:
-            return False
-        return attendee.hosts or (attendee.admitted and self._clock.started)
+        return may_enter(self._roster, attendee, started=self._clock.started)
 
     def _enter(self, attendee: Attendee, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -274,7 +255,7 @@ class Room:
             self._clock.start(now_ms)
             effects.append(Tell(events.RoomOpened(**self._clock.fact(now_ms))))
         # A newcomer who has not consented pauses the recording before anything else happens.
-        effects += self._assess_recording(now_ms, besides=attendee)
+        effects += self._recording.assess(now_ms, besides=attendee)
         if attendee.connected:
             effects.append(self._welcome(attendee, now_ms))
         effects += to_present(self._roster, wire.Joined(self._roster.as_member(attendee)), besides=attendee)
@@ -282,7 +263,7 @@ class Room:
         return effects
 
     def _return(self, attendee: Attendee, now_ms: int) -> list[Effect]:
-        effects = self._assess_recording(now_ms, besides=attendee)
+        effects = self._recording.assess(now_ms, besides=attendee)
         effects.append(self._welcome(attendee, now_ms))
         effects += to_present(self._roster, wire.Changed(self._roster.as_member(attendee)), besides=attendee)
         return effects + self._settle(now_ms)
@@ -341,29 +322,20 @@ class Room:
     def _set_consent(self, attendee: Attendee, message: wire.SetConsent, now_ms: int) -> list[Effect]:
         if message.given and message.wording != wire.CONSENT_WORDING:
             raise VersionUnsupported("wording")  # a yes to another sentence is not a yes to this one
-        if not self._recording.answer(attendee.person_id, message.given):
+        if not self._recording.control.answer(attendee.person_id, message.given):
             return []
         kind = events.ConsentGiven if message.given else events.ConsentRefused
         told = Tell(kind(**self._clock.fact(now_ms), **about(attendee), wording=message.wording))
         return [told, *self._settle(now_ms)]
 
-    def _show(self, attendee: Attendee, message: wire.Show, now_ms: int) -> list[Effect]:
-        self._view.show(message.view, attendee.member_id, now_ms)
-        effects = to_present(self._roster, wire.ViewChanged(message.view, attendee.member_id, message.revision))
-        return effects + self._tell_view(self._view.settled(now_ms), now_ms)
-
-    def _say(self, attendee: Attendee, message: wire.Say, now_ms: int) -> list[Effect]:
-        said = self._chat.find(attendee.person_id, message.line_id)
-        if said is not None:
-            return [Send((attendee.member_id,), wire.Said(said))]
-        text = message.text.strip()
-        if not text:
-            raise MessageMalformed("blank")
-        seat, at_ms = attendee.seat, self.clock_ms(now_ms)
-        line = wire.ChatLine(message.line_id, seat.member_id, seat.name, seat.role, text, at_ms)
-        self._chat.keep(attendee.person_id, line)
-        told = events.ChatSaid(**self._clock.fact(now_ms), **about(attendee), line_id=line.line_id, text=text)
-        return [*to_present(self._roster, wire.Said(line)), Tell(told)]
+    def _recall(self, attendee: Attendee, message: wire.Recall, now_ms: int) -> list[Effect]:
+        """Take up what a page saw before this room had to open again; at any other time it is no news."""
+        if self._reopened_ms is None or message.at_ms > self._reopened_ms:
+            return []
+        effects: list[Effect] = []
+        if Grant.SHOW in attendee.seat.grants:
+            effects += self._table.recall(attendee, message.view, now_ms)
+        return effects + self._recording.recall(min(message.on_ms, message.at_ms), now_ms)
 
     # What follows from a change ------------------------------------------------------------------------------------
 
@@ -371,7 +343,7 @@ class Room:
         """Return what follows from who is here now: recording first, then the lobby."""
         if self.closed is not None:
             return []
-        effects = self._assess_recording(now_ms)
+        effects = self._recording.assess(now_ms)
         for attendee in self._roster.waiting():
             if self._may_enter(attendee):
                 effects += self._enter(attendee, now_ms)
@@ -379,72 +351,40 @@ class Room:
             effects += lobby_news(self._roster, attendee)
         return effects
 
-    def _assess_recording(self, now_ms: int, *, besides: Attendee | None = None) -> list[Effect]:
-        until_ms = self._hosted_until_ms()
-        # Without a host nothing begins; what was on waits a moment for theirs to come back.
-        hosted = self._roster.host_present() or (self._recording_on and until_ms is not None and now_ms < until_ms)
-        recording = self._recording.assess(self._roster.present(), now_ms, hosted=hosted)
-        effects: list[Effect] = []
-        if (recording.state == "on") is not self._recording_on:
-            self._recording_on = recording.state == "on"
-            effects.append(SwitchRecording(self._recording_on))
-        if without_time(recording) != self._recording_shown:
-            self._recording_shown = without_time(recording)
-            changed = wire.RecordingChanged(recording, self.clock_ms(now_ms))
-            effects += to_present(self._roster, changed, besides=besides)
-        state, by_host = told = self._recording.state_told(), not self._recording.wanted
-        if told != self._recording_told:
-            self._recording_told = told
-            effects.append(Tell(events.RecordingSwitched(**self._clock.fact(now_ms), state=state, by_host=by_host)))
-        return effects
-
     def _welcome(self, attendee: Attendee, now_ms: int) -> Send:
-        recording = dataclasses.replace(self._recording_shown, on_ms=self._recording.on_ms(now_ms))
         welcome = wire.Welcome(
             member_id=attendee.member_id,
             now_ms=self.clock_ms(now_ms),
             started_at=self.started_at(),
             members=tuple(self._roster.as_member(one) for one in self._roster.inside()),
             knocks=knocks_heard_by(self._roster, attendee),
-            view=self._view.view,
-            view_by=self._view.by,
-            recording=recording,
-            chat=self._chat.lines(),
-            ice_servers=(),  # the hub's to fill in: they are minted per socket
+            view=self._table.view,
+            view_by=self._table.view_by,
+            recording=self._recording.shown(now_ms),
+            chat=self._table.chat_lines(),
+            reopened_ms=self._reopened_ms,
+            ice_servers=(),  # the live room's to fill in: they are minted per socket
         )
         return Send((attendee.member_id,), welcome)
 
     def _close_for_all(self, told: wire.EndReason, left: str, now_ms: int) -> list[Effect]:
         if self.closed is not None:
             return []
-        effects: list[Effect] = [*self._tell_view(self._view.flush(now_ms), now_ms)]
+        effects = self._table.close(now_ms)
         for attendee in [*self._roster.waiting(), *self._roster.inside()]:
             if attendee.connected:
                 effects.append(CloseSocket(attendee.member_id, told))
             attendee.place, attendee.connected, attendee.lost_at_ms = Place.AWAY, False, None
             effects.append(Tell(events.MemberLeft(**self._clock.fact(now_ms), **about(attendee), reason=left)))
-        effects += self._assess_recording(now_ms)
+        effects += self._recording.assess(now_ms)
         return [*effects, CloseMedia()]
 
     # Small parts ---------------------------------------------------------------------------------------------------
-
-    def _tell_view(self, shown: Shown | None, now_ms: int) -> list[Effect]:
-        if shown is None:
-            return []
-        fact = self._clock.fact(shown.shown_at_ms)
-        return [Tell(events.ViewShown(**fact, by=shown.by, **dataclasses.asdict(shown.view)))]
 
     def _grace_ends_ms(self, attendee: Attendee) -> int | None:
         if attendee.lost_at_ms is None:
             return None
         return attendee.lost_at_ms + (GRACE_MS if attendee.place is Place.INSIDE else LOBBY_GRACE_MS)
-
-    def _hosted_until_ms(self) -> int | None:
-        """Until when lost hosts count as hosts for the recording, if nobody else leads the call."""
-        lost = [one.lost_at_ms for one in self._roster.inside() if one.hosts and one.lost_at_ms is not None]
-        if not lost or self._roster.host_present():
-            return None
-        return max(lost) + RECORDS_WITHOUT_HOST_MS
 
     def _note_whether_empty(self, now_ms: int) -> None:
         if self._empty_since_ms is None and not self._roster.anybody_connected():

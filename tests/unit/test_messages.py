@@ -32,6 +32,8 @@ FROM_BROWSER_SAMPLES: list[wire.FromBrowser] = [
     wire.Leave(),
     wire.End(),
     wire.Ping(1),
+    wire.AskIceServers(),
+    wire.Recall(VIEW, 1200, 61),
 ]
 TO_BROWSER_SAMPLES: list[wire.ToBrowser] = [
     wire.Waiting("m", True),
@@ -50,6 +52,7 @@ TO_BROWSER_SAMPLES: list[wire.ToBrowser] = [
     wire.Ended("ended"),
     wire.error_message(NotGranted(), reference="1234abcd", of="end"),
     wire.Pong(1),
+    wire.IceServers(({},), "relay"),
 ]
 
 

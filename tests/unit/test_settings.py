@@ -28,6 +28,7 @@ WRONG = [
     ("MEDIA_HOSTS", "not-an-address"),
     ("TURN_URLS", "https://turn.clinic.test"),
     ("TURN_SECRET", "short"),
+    ("ICE_POLICY", "sometimes"),
     ("LANGUAGES", "en,tlh"),
     ("SPEECH_ENGINE", "guessing"),
     ("TRUSTED_PROXIES", "-1"),
@@ -63,6 +64,16 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         read_settings()
     named = {line.partition(":")[0] for line in caught.value.lines}
     assert named == {"DATABASE_URL", "PORT", "TURN_SECRET", "SPEECH_URL"}
+
+
+def test_media_through_turn_alone_needs_a_turn_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ICE_POLICY", "relay")
+    monkeypatch.setenv("TURN_URLS", "stun:stun.example.org")
+    with pytest.raises(SettingsWrong, match="TURN_URLS"):
+        read_settings()
+    monkeypatch.setenv("TURN_URLS", "turn:turn.example.org")
+    monkeypatch.setenv("TURN_SECRET", "s" * 16)
+    assert read_settings().ice_policy == "relay"
 
 
 def test_the_environment_cannot_open_the_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@
  *   recording: import("./protocol.js").Recording, view: {view: import("./protocol.js").View, by: string|null},
  *   pointed: import("./protocol.js").Pointed, chat: Line[], said: Line, slots: import("./protocol.js").Slots,
  *   answer: import("./protocol.js").Answer, fault: import("./protocol.js").Fault,
- *   line: import("./connection.js").ConnectionState, over: Ending,
+ *   line: import("./connection.js").ConnectionState, over: Ending, ice: import("./protocol.js").IceServers,
  * }} Topics
  * @typedef {import("./protocol.js").EndReason | "left" | "no_seat"} EndingReason
  * @typedef {{reason: EndingReason, refusal?: import("./seat.js").SeatRefused, fault?: import("./protocol.js").Fault}} Ending
@@ -165,6 +165,10 @@ export class Call extends Emitter {
     return this.#connection.send(wire.offer(sdp, attempt));
   }
 
+  askIceServers() {
+    return this.#connection.send(wire.askIceServers());
+  }
+
   // What the server says ------------------------------------------------------------------------------------------------
 
   /** @param {import("./protocol.js").Incoming} message */
@@ -206,6 +210,8 @@ export class Call extends Emitter {
         return this.emit("answer", message);
       case "error":
         return this.#takeFault(message);
+      case "ice_servers":
+        return this.emit("ice", message);
       case "pong":
     }
   }

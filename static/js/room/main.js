@@ -143,7 +143,7 @@ call.on("phase", (phase) => {
 });
 call.on("welcome", (message) => {
   call.setDevices(own.sends);
-  media.start(message.ice_servers, message.media_attempt);
+  media.start(message, message.media_attempt);
 });
 call.on("over", (how) => {
   leaveRoom(how, inside);
@@ -152,6 +152,8 @@ call.on("over", (how) => {
 call.on("answer", (answer) => void media.takeAnswer(answer));
 call.on("slots", (slots) => media.takeSlots(slots));
 media.on("offer", ({ sdp, attempt }) => void call.offer(sdp, attempt));
+media.on("stale", () => call.askIceServers());
+call.on("ice", (message) => media.takeIceServers(message));
 media.on("state", (state) => (room.dataset.mediaState = state));
 own.on("changed", () => call.setDevices(own.sends));
 quality.on("word", (word) => word && media.adapt(word));

@@ -13,6 +13,8 @@ const OTHERS = 3;
 const PATIENCE_MS = 3000; // "disconnected" often mends itself
 const CONNECTING_MS = 10_000;
 const SILENT_MS = 2500; // the relay reports every second
+const ICE_FRESH_MS = 5 * 60_000; // TURN credentials open new relays for ten minutes
+const ICE_PATIENCE_MS = 2000;
 const PICTURE = {
   Good: { maxBitrate: 1_200_000, scaleResolutionDownBy: 1, maxFramerate: 30 },
   Weak: { maxBitrate: 350_000, scaleResolutionDownBy: 2, maxFramerate: 20 },
@@ -22,7 +24,11 @@ const SOUND_BPS = 40_000;
 
 /** @typedef {import("./quality.js").Word} Word */
 /** @typedef {"idle"|"connecting"|"connected"|"failed"} MediaState */
-/** @extends {Emitter<{offer: {sdp: string, attempt: number}, state: MediaState, streams: Map<string, MediaStream>}>} */
+/** @typedef {{ice_servers: RTCIceServer[], ice_policy: RTCIceTransportPolicy}} Ice */
+/**
+ * @extends {Emitter<{offer: {sdp: string, attempt: number}, state: MediaState, streams: Map<string, MediaStream>,
+ *   stale: void}>}
+ */
 export class Media extends Emitter {
   /** @type {RTCPeerConnection|null} */
   peer = null;
@@ -31,8 +37,9 @@ export class Media extends Emitter {
   state = "idle";
   /** @type {Map<string, MediaStream>} */
   streams = new Map();
-  /** @type {RTCIceServer[]} */
-  #iceServers = [];
+  /** @type {Ice} */
+  #ice = { ice_servers: [], ice_policy: "all" };
+  #iceAt_ms = 0;
   /** @type {RTCRtpTransceiver|null} */
   #audio = null;
   /** @type {RTCRtpTransceiver|null} */
@@ -54,10 +61,10 @@ export class Media extends Emitter {
 
   /**
    * A connection that works on both sides outlives the loss of the line: nobody's picture or recording is cut.
-   * @param {RTCIceServer[]} iceServers @param {number|null} kept the attempt that stands for the relay
+   * @param {Ice} ice @param {number|null} kept the attempt that stands for the relay
    */
-  start(iceServers, kept) {
-    this.#iceServers = iceServers;
+  start(ice, kept) {
+    this.#keepIce(ice);
     this.#active = true;
     if (this.attempt !== kept || this.peer?.connectionState !== "connected") this.restart();
   }
@@ -74,7 +81,22 @@ export class Media extends Emitter {
     if (!this.#active) return;
     this.attempt += 1;
     this.#become("connecting");
-    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
+    if (!this.#ice.ice_servers.length || performance.now() - this.#iceAt_ms < ICE_FRESH_MS) return this.#connect();
+    this.emit("stale", undefined);
+    this.#patience = setTimeout(() => this.#connect(), ICE_PATIENCE_MS);
+  }
+
+  /** Fresh credentials, asked for by `stale`. @param {Ice} ice */
+  takeIceServers(ice) {
+    this.#keepIce(ice);
+    if (this.peer || !this.#active || this.state !== "connecting") return;
+    clearTimeout(this.#patience);
+    this.#connect();
+  }
+
+  #connect() {
+    const { ice_servers: iceServers, ice_policy: iceTransportPolicy } = this.#ice;
+    const peer = new RTCPeerConnection({ iceServers, iceTransportPolicy, bundlePolicy: "max-bundle" });
     this.peer = peer;
     this.#addSections(peer);
     peer.onconnectionstatechange = () => this.#watch(peer);
@@ -130,6 +152,12 @@ export class Media extends Emitter {
     if (word === this.#word) return;
     this.#word = word;
     void this.#setLimits();
+  }
+
+  /** @param {Ice} ice */
+  #keepIce(ice) {
+    this.#ice = ice;
+    this.#iceAt_ms = performance.now();
   }
 
   /** @param {RTCPeerConnection} peer */

@@ -20,7 +20,8 @@
  * @typedef {{type: "knock_gone", member_id: string}} KnockGone
  * @typedef {{type: "welcome", member_id: string, now_ms: number, started_at: string, members: Member[], knocks: Member[],
  *   view: View, view_by: string|null, recording: Recording, chat: ChatLine[], ice_servers: RTCIceServer[],
- *   media_attempt: number|null}} Welcome
+ *   media_attempt: number|null, ice_policy: RTCIceTransportPolicy}} Welcome
+ * @typedef {{type: "ice_servers", ice_servers: RTCIceServer[], ice_policy: RTCIceTransportPolicy}} IceServers
  * @typedef {{type: "joined", member: Member}} Joined
  * @typedef {{type: "changed", member: Member}} Changed
  * @typedef {{type: "left", member_id: string, reason: string}} Left
@@ -34,7 +35,7 @@
  * @typedef {{type: "error", code: string, message: string, reference: string, of: string|null}} Fault
  * @typedef {{type: "pong", n: number}} Pong
  * @typedef {Waiting|Knock|KnockGone|Welcome|Joined|Changed|Left|Answer|Slots|ViewChanged|Pointed|Said|RecordingChanged
- *   |Ended|Fault|Pong} Incoming
+ *   |Ended|Fault|Pong|IceServers} Incoming
  *
  * @typedef {{type: string, [field: string]: unknown}} Outgoing
  */
@@ -49,7 +50,7 @@ export const NOTHING_SHOWN = Object.freeze({ record_id: null, page: 1, zoom: 1, 
 
 const INCOMING = new Set([
   "waiting", "knock", "knock_gone", "welcome", "joined", "changed", "left", "answer", "slots", "view", "pointed", "said",
-  "recording", "ended", "error", "pong",
+  "recording", "ended", "error", "pong", "ice_servers",
 ]);
 
 /**
@@ -101,6 +102,8 @@ export const leave = () => ({ type: "leave" });
 export const end = () => ({ type: "end" });
 /** @param {number} n @returns {Outgoing} */
 export const ping = (n) => ({ type: "ping", n });
+/** @returns {Outgoing} */
+export const askIceServers = () => ({ type: "ask_ice_servers" });
 
 /**
  * A View within the limits of the wire.
