@@ -22,6 +22,7 @@ class RecordingControl:
     answers: dict[str, bool] = field(default_factory=dict)  # by person
     state: RecordingState = "off"
     ever_on: bool = False
+    _before_ms: int = 0  # in rooms before this one
     _on_ms: int = 0
     _on_since_ms: int | None = None
 
@@ -29,6 +30,18 @@ class RecordingControl:
         """Take over a consent given before this room knew of it; what was said in this room counts more."""
         if attendee.seat.consented:
             self.answers.setdefault(attendee.person_id, True)
+
+    def want(self, wanted: bool) -> None:
+        """The host pauses, or goes on; going on tries a disk again that had failed."""
+        self.wanted = wanted
+        self.failed = self.failed and not wanted
+
+    def recall(self, on_ms: int) -> bool:
+        """Count on from what was recorded before this room had to open again; return whether it is news."""
+        if on_ms <= self._before_ms:
+            return False
+        self._before_ms, self.ever_on = on_ms, True
+        return True
 
     def answer(self, person_id: str, given: bool) -> bool:
         """Keep an answer; return whether it is news."""
@@ -50,7 +63,7 @@ class RecordingControl:
         return Recording(state=self.state, awaiting=awaiting, refused=refused, on_ms=self.on_ms(now_ms))
 
     def on_ms(self, now_ms: int) -> int:
-        return self._on_ms + (now_ms - self._on_since_ms if self._on_since_ms is not None else 0)
+        return self._before_ms + self._on_ms + (now_ms - self._on_since_ms if self._on_since_ms is not None else 0)
 
     def state_told(self) -> str:
         """The state as the application hears it. Asking is off, or a pause once it was on."""

@@ -1,7 +1,8 @@
 """One room: who is in, who waits, what is shared, whether it is recorded. Messages in, effects out; no I/O, no clock.
 
-Owns the rules of a call; those of doors, recording and table are in files of their own. `live_room.py` carries the effects out, in order. now_ms is ms since this object was made;
-what people and the application see is the room's clock, ms since the consultation's start.
+Owns who comes and goes and who may do what; the rules of doors, recording and table are in files of their own.
+`live_room.py` carries the effects out, in order. now_ms is ms since this object was made; what people and the application
+see is the room's clock, ms since the consultation's start.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from signaling.effects import (
     DropMedia,
     Effect,
     Send,
-    SwitchRecording,
     Tell,
 )
 from signaling.errors import (

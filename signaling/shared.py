@@ -24,11 +24,25 @@ class SharedView:
 
     view: View = field(default_factory=View)
     by: str | None = None
+    _recalled_from_lead: bool | None = None  # None: shown here, or nothing yet
     _told: View = field(default_factory=View)
     _told_at_ms: int | None = None
     _pending: Shown | None = None
 
     def show(self, view: View, by: str, now_ms: int) -> None:
+        self._recalled_from_lead = None
+        self._put(view, by, now_ms)
+
+    def recall(self, view: View, by: str, now_ms: int, *, leads: bool) -> bool:
+        """Put up what was shown in a room before this one; return False if something newer stands."""
+        shown_here = self.by is not None and self._recalled_from_lead is None
+        if shown_here or self._recalled_from_lead or (self._recalled_from_lead is False and not leads):
+            return False
+        self._recalled_from_lead = leads
+        self._put(view, by, now_ms)
+        return True
+
+    def _put(self, view: View, by: str, now_ms: int) -> None:
         self.view = view
         self.by = by
         self._pending = Shown(view, by, now_ms)

@@ -13,7 +13,8 @@ from signaling import events
 from signaling import messages as wire
 from signaling.effects import AcceptOffer, CloseMedia, CloseSocket, DropMedia, Effect, Send, SwitchRecording
 from signaling.errors import SignalingError, VersionUnsupported
-from signaling.room import GRACE_MS, RECORDS_WITHOUT_HOST_MS
+from signaling.recording_switch import RECORDS_WITHOUT_HOST_MS
+from signaling.room import GRACE_MS
 from signaling.roster import MAX_INSIDE, MAX_WAITING
 from tests.unit.rooms import NO, WALL_MS, YES, Play, call, host_seat, recorded_call, seat
 
