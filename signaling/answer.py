@@ -1,4 +1,4 @@
-"""The SDP of our answers: non-trickle, one transport, Opus and VP8 with RTX, no header extensions.
+"""The SDP of our answers: non-trickle, one transport, Opus, VP8 and H.264 with RTX.
 
 Own sections of the browser are received, the others each carry one slot that the relay fills and empties later.
 """
@@ -7,12 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from signaling.codecs import Codec, CodecName
 from signaling.guard import Offer, Section
 
 # Chromium's estimate of the bandwidth begins at 300 kbit/s; a clinic's line can be expected to take more.
 START_BITRATE_KBPS = 800
-FEEDBACK = ("ccm fir", "nack", "nack pli", "goog-remb")
+SOUND_BPS = 40_000  # of speech; a lost packet's sound is repeated, coarsely, in the next one (in-band FEC)
+_PICTURE_FEEDBACK = ("ccm fir", "nack", "nack pli", "goog-remb")
+FEEDBACK: Final[dict[CodecName, tuple[str, ...]]] = {
+    "opus": ("nack",), "vp8": _PICTURE_FEEDBACK, "h264": _PICTURE_FEEDBACK,
+}  # fmt: skip
+_NAMES: Final[dict[CodecName, str]] = {"opus": "opus/48000/2", "vp8": "VP8/90000", "h264": "H264/90000"}
+_START: Final = f"x-google-start-bitrate={START_BITRATE_KBPS}"
+_PARAMETERS: Final[dict[CodecName, tuple[str, ...]]] = {
+    "opus": ("minptime=10", "useinbandfec=1", "usedtx=1", "stereo=0", f"maxaveragebitrate={SOUND_BPS}"),
+    "vp8": (_START,),
+    "h264": ("level-asymmetry-allowed=1", "packetization-mode=1", _START),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +62,10 @@ def write_answer(
 
 
 def _section(section: Section, local: LocalTransport, received: bool, sent: SentTrack | None) -> list[str]:
-    types = [section.payload_type]
-    if section.retransmission_type is not None:
-        types.append(section.retransmission_type)
+    codecs = section.codecs[:1] if received else section.codecs
+    types = [
+        number for codec in codecs for number in (codec.payload_type, codec.retransmission_type) if number is not None
+    ]
     direction = "recvonly" if received else "sendonly" if sent else "inactive"
     lines = [
         f"m={section.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, types))}", "c=IN IP4 0.0.0.0",
@@ -61,7 +75,8 @@ def _section(section: Section, local: LocalTransport, received: bool, sent: Sent
     ]  # fmt: skip
     if section.reduced_size:
         lines.append("a=rtcp-rsize")
-    lines += _codec(section)
+    for codec in codecs:
+        lines += _codec(codec)
     if sent is not None:
         lines += _source(section, sent)
     lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
@@ -69,12 +84,13 @@ def _section(section: Section, local: LocalTransport, received: bool, sent: Sent
     return lines
 
 
-def _codec(section: Section) -> list[str]:
-    number, repeat = section.payload_type, section.retransmission_type
-    if section.kind == "audio":
-        return [f"a=rtpmap:{number} opus/48000/2", f"a=fmtp:{number} minptime=10;useinbandfec=1"]
-    lines = [f"a=rtpmap:{number} VP8/90000", f"a=fmtp:{number} x-google-start-bitrate={START_BITRATE_KBPS}"]
-    lines += [f"a=rtcp-fb:{number} {what}" for what in FEEDBACK if what in section.feedback]
+def _codec(codec: Codec) -> list[str]:
+    number, repeat = codec.payload_type, codec.retransmission_type
+    parameters = ";".join(_PARAMETERS[codec.name])
+    if codec.name == "h264":
+        parameters += f";profile-level-id={codec.profile}"
+    lines = [f"a=rtpmap:{number} {_NAMES[codec.name]}", f"a=fmtp:{number} {parameters}"]
+    lines += [f"a=rtcp-fb:{number} {what}" for what in FEEDBACK[codec.name] if what in codec.feedback]
     if repeat is not None:
         lines += [f"a=rtpmap:{repeat} rtx/90000", f"a=fmtp:{repeat} apt={number}"]
     return lines
@@ -82,7 +98,7 @@ def _codec(section: Section) -> list[str]:
 
 def _source(section: Section, sent: SentTrack) -> list[str]:
     lines = [f"a=msid:{sent.stream} {sent.stream}-{section.kind}"]
-    if section.retransmission_type is None:
+    if not any(codec.retransmission_type is not None for codec in section.codecs):
         return [*lines, f"a=ssrc:{sent.ssrc} cname:{sent.stream}"]
     return [
         *lines,

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
+from signaling.codecs import Codec, read_codecs
+from signaling.codecs import Kind as Kind
 from signaling.errors import OfferRefused, OfferTooLarge
 from signaling.messages import MAX_SDP_CHARS
 
@@ -22,32 +23,40 @@ MAX_DATAGRAM_BYTES = 1500  # also the size of libsrtp's buffer in pylibsrtp
 MAX_ADDRESSES = 32  # from which one member's checks are accepted
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
-Kind = Literal["audio", "video"]
-
 _MID = re.compile(r"[A-Za-z0-9_.+-]{1,32}")
 _ICE = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}")
-_CODECS = {"audio": "opus/48000/2", "video": "vp8/90000"}
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """One media section that is wanted. sends: the browser sends on it; otherwise it receives.
 
-    payload_type: of Opus or VP8. retransmission_type: of its RTX, if offered. feedback: the kinds of RTCP feedback.
-    ssrcs, retransmission_ssrcs: announced by the browser for what it sends.
+    codecs: what we take, at least one; a sender is told the first. ssrcs, retransmission_ssrcs: announced by the
+    browser for what it sends.
     """
 
     mid: str
     kind: Kind
     sends: bool
     receives: bool
-    payload_type: int
-    retransmission_type: int | None
-    feedback: tuple[str, ...]
+    codecs: tuple[Codec, ...]
     reduced_size: bool
-    ssrcs: tuple[int, ...]
-    retransmission_ssrcs: tuple[int, ...]
+    ssrcs: tuple[int, ...] = ()
+    retransmission_ssrcs: tuple[int, ...] = ()
+
+    @property
+    def payload_type(self) -> int:
+        """What a sender is told to use."""
+        return self.codecs[0].payload_type
+
+    @property
+    def retransmission_type(self) -> int | None:
+        return self.codecs[0].retransmission_type
+
+    @property
+    def feedback(self) -> tuple[str, ...]:
+        return self.codecs[0].feedback
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,8 @@ class _Lines:
 def read_offer(sdp: str) -> Offer:
     """Return what a browser offers.
 
-    Raises OfferTooLarge (size, sections, candidates) or OfferRefused (data channels, no BUNDLE or rtcp-mux, no Opus or
-    VP8, no ICE or DTLS data, or not readable).
+    Raises OfferTooLarge (size, sections, candidates) or OfferRefused (data channels, no BUNDLE or rtcp-mux, no Opus,
+    or neither VP8 nor H.264, no ICE or DTLS data, or not readable).
     """
     if len(sdp) > MAX_SDP_CHARS:
         raise OfferTooLarge(f"{len(sdp)} characters")
@@ -136,7 +145,7 @@ def _transport(session: _Lines, first: _Lines) -> tuple[str, str, tuple[tuple[st
 
 def _section(lines: _Lines) -> Section:
     words = lines.media.split()
-    if len(words) < 4 or words[0] not in _CODECS or not words[2].endswith("RTP/SAVPF"):
+    if len(words) < 4 or words[0] not in ("audio", "video") or not words[2].endswith("RTP/SAVPF"):
         raise OfferRefused("only sound and picture")
     kind: Kind = "audio" if words[0] == "audio" else "video"
     mid = lines.first("mid")
@@ -144,11 +153,9 @@ def _section(lines: _Lines) -> Section:
         raise OfferRefused("no mid or rtcp-mux")
     if words[1] == "0" and "bundle-only" not in lines.attributes:
         raise OfferRefused("a stopped section")
-    payload_type, retransmission_type = _payload_types(kind, lines)
-    feedback = tuple(
-        what for number, _, what in (value.partition(" ") for value in lines.all("rtcp-fb"))
-        if number in (str(payload_type), "*")
-    )  # fmt: skip
+    codecs = read_codecs(kind, rtpmap=lines.all("rtpmap"), fmtp=lines.all("fmtp"), feedback=lines.all("rtcp-fb"))
+    if not codecs:
+        raise OfferRefused("no codec that we forward")
     direction = next((name for name in DIRECTIONS if name in lines.attributes), "sendrecv")
     repeated = {
         ssrc for group in lines.all("ssrc-group") if group.startswith("FID ") for ssrc in _numbers(group.split()[2:3])
@@ -159,30 +166,11 @@ def _section(lines: _Lines) -> Section:
         kind=kind,
         sends=direction in ("sendrecv", "sendonly"),
         receives=direction in ("sendrecv", "recvonly"),
-        payload_type=payload_type,
-        retransmission_type=retransmission_type,
-        feedback=feedback,
+        codecs=codecs,
         reduced_size="rtcp-rsize" in lines.attributes,
         ssrcs=tuple(ssrc for ssrc in ssrcs if ssrc not in repeated),
         retransmission_ssrcs=tuple(sorted(repeated)),
     )
-
-
-def _payload_types(kind: Kind, lines: _Lines) -> tuple[int, int | None]:
-    names: dict[int, str] = {}
-    for value in lines.all("rtpmap")[:128]:
-        number, _, name = value.partition(" ")
-        if number.isascii() and number.isdigit() and len(number) <= 3 and int(number) < 128:
-            names[int(number)] = name.strip().lower()
-    wanted = next((number for number, name in names.items() if name == _CODECS[kind]), None)
-    if wanted is None:
-        raise OfferRefused(f"no {_CODECS[kind]}")
-    for value in lines.all("fmtp")[:128]:
-        number, _, parameters = value.partition(" ")
-        is_number = number.isascii() and number.isdigit() and len(number) <= 3
-        if is_number and f"apt={wanted}" in parameters.split(";") and names.get(int(number)) == "rtx/90000":
-            return wanted, int(number)
-    return wanted, None
 
 
 def _numbers(words: list[str] | Iterator[str]) -> Iterator[int]:

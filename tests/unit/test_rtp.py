@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from signaling import rtcp
 from signaling.answer import SentTrack
 from signaling.clocks import MemberClock, TrackClock
+from signaling.codecs import Codec
 from signaling.guard import Section
 from signaling.publication import Publication
 from signaling.rtp import extend, read_header, unwrap_retransmission, wrap_retransmission, write_packet
@@ -114,7 +115,7 @@ class Wire:
         self.upstream: list[rtcp.Feedback] = []
         self.packets: list[tuple[int, int, int, bytes]] = []  # sequence, timestamp, ssrc, payload
         self.source = self.new_source()
-        section = Section("3", "video", False, True, 96, 97, ("nack",), True, (), ())
+        section = Section("3", "video", False, True, (Codec("vp8", 96, 97, ("nack",)),), True)
         self.slot = Subscription(
             section, SentTrack(7, 8, "slot0"), send_rtp=self._take, send_rtcp=lambda _: None, takes_bps=lambda _: 1
         )
