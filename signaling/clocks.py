@@ -1,21 +1,25 @@
 """From RTP timestamps to the room's clock.
 
-Each track has its own timestamps with a random start; each sender its own clock. A track's first mapping comes from the
-arrival of its packets (the quickest of the last seconds, so that a slow packet moves nothing). Sender reports then tie
-sound and picture of one member to that member's clock, so that both move together from then on.
+Each track has its own timestamps with a random start; each sender its own clock. A track is placed by the arrival of
+its packets (the quickest of the last seconds, so that a slow packet moves nothing). Sender reports tie sound and
+picture of one member to that member's clock, so that both move together from then on; but nothing is ever placed later
+than its own quickest arrival, so that a report that was stamped late by a busy sender moves nothing either.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from signaling.rtp import extend
+from signaling.rtp import AUDIO_CLOCK_HZ, extend
 
 WINDOW_MS = 5_000
 WINDOWS = 3
 JUMP_MS = 5_000  # a mapping this far off means that the sender began anew
+START_MS = 300  # a track that just began jumps to where it belongs: its first packets are often late
 REPORTS = 8
-SLEW = 0.25  # how much a correction may stretch or squeeze time
+SOUND_SLEW = 0.25  # how much a correction may stretch or squeeze time, so that no sound is cut off
+PICTURE_SLEW = 1.0  # pictures may stand still or hurry
+MOST_BEFORE_ARRIVAL_MS = 2_000  # longer than a browser holds pictures back; a report that claims more is not heeded
 
 _NTP_FRACTION = 1 << 32
 
@@ -50,18 +54,33 @@ class MemberClock:
         return self._quickest.lag_ms
 
     def note(self, member_ms: float, arrived_ms: float) -> None:
+        """Take the instant at which a report was sent, by the member's clock, and when it arrived here."""
         self._quickest.note(arrived_ms - member_ms, arrived_ms)
+
+
+class Mapping:
+    """Room time minus media time, for as long as a sender's timestamps run on. It grows better by and by.
+
+    The recorder's thread reads it when it writes, some 300 ms later: by then more is known.
+    """
+
+    __slots__ = ("offset_ms",)
+
+    def __init__(self, offset_ms: float) -> None:
+        self.offset_ms = offset_ms
 
 
 class TrackClock:
     """Maps the timestamps of one track to ms on the room's clock."""
 
     def __init__(self, clock_hz: int, member: MemberClock) -> None:
+        self.mapping = Mapping(0.0)
         self._khz = clock_hz / 1000
+        self._slew = SOUND_SLEW if clock_hz == AUDIO_CLOCK_HZ else PICTURE_SLEW
         self._member = member
         self._quickest = QuickestArrival()
         self._latest = -1  # extended timestamp
-        self._offset_ms = 0.0
+        self._began_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
         self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
 
@@ -69,47 +88,56 @@ class TrackClock:
         """Return where a packet that just arrived belongs, in ms on the room's clock."""
         if self._latest < 0:
             self._latest = timestamp + (1 << 32)
-            self._offset_ms = arrived_ms - self._latest / self._khz
+            self._begin_anew(arrived_ms - self._latest / self._khz, arrived_ms)
         extended = extend(timestamp, self._latest, 32)
         media_ms = extended / self._khz
         lag_ms = arrived_ms - media_ms
-        if abs(lag_ms - self._offset_ms) > JUMP_MS:
-            self._begin_anew(lag_ms)
+        if abs(lag_ms - self.mapping.offset_ms) > JUMP_MS:
+            self._begin_anew(lag_ms, arrived_ms)
         self._quickest.note(lag_ms, arrived_ms)
-        if self._member_shift_ms is not None:
-            self._member.note(media_ms + self._member_shift_ms, arrived_ms)
         if extended > self._latest:
-            self._follow((extended - self._latest) / self._khz)
+            self._follow((extended - self._latest) / self._khz, arrived_ms)
             self._latest = extended
-        return media_ms + self._offset_ms
+        return media_ms + self.mapping.offset_ms
 
-    def tie(self, ntp: int, rtp_timestamp: int) -> None:
+    def tie(self, ntp: int, rtp_timestamp: int, arrived_ms: float) -> None:
         """Take a sender report: the member's clock showed `ntp` (32.32 s) at `rtp_timestamp`.
 
         Some senders stamp a packet when it leaves, late if they are busy: the earliest of the last reports is nearest.
         """
         if self._latest < 0:
             return
-        media_ms = extend(rtp_timestamp, self._latest, 32) / self._khz
-        self._shifts_ms.append(ntp * 1000 / _NTP_FRACTION - media_ms)
+        member_ms = ntp * 1000 / _NTP_FRACTION
+        self._member.note(member_ms, arrived_ms)
+        self._shifts_ms.append(member_ms - extend(rtp_timestamp, self._latest, 32) / self._khz)
         self._member_shift_ms = min(self._shifts_ms)
 
     def timestamp_at(self, room_ms: float) -> int | None:
         """Return the timestamp that belongs to an instant, None before the first packet."""
         if self._latest < 0:
             return None
-        return round((room_ms - self._offset_ms) * self._khz) & 0xFFFFFFFF
+        return round((room_ms - self.mapping.offset_ms) * self._khz) & 0xFFFFFFFF
 
-    def _begin_anew(self, lag_ms: float) -> None:
+    def _begin_anew(self, lag_ms: float, arrived_ms: float) -> None:
+        self.mapping = Mapping(lag_ms)
         self._quickest = QuickestArrival()
+        self._began_ms = arrived_ms
         self._member_shift_ms = None
         self._shifts_ms.clear()
-        self._offset_ms = lag_ms
 
-    def _follow(self, elapsed_ms: float) -> None:
-        target = self._quickest.lag_ms
-        if self._member_shift_ms is not None and self._member.offset_ms is not None:
-            target = self._member_shift_ms + self._member.offset_ms
-        if target is not None:
-            most = elapsed_ms * SLEW
-            self._offset_ms += max(-most, min(most, target - self._offset_ms))
+    def _follow(self, elapsed_ms: float, arrived_ms: float) -> None:
+        target_ms = self._target_ms()
+        if target_ms is None:
+            return
+        correction_ms = target_ms - self.mapping.offset_ms
+        if arrived_ms - self._began_ms > START_MS:
+            most_ms = elapsed_ms * self._slew
+            correction_ms = max(-most_ms, min(most_ms, correction_ms))
+        self.mapping.offset_ms += correction_ms
+
+    def _target_ms(self) -> float | None:
+        by_arrival_ms = self._quickest.lag_ms
+        if by_arrival_ms is None or self._member_shift_ms is None or self._member.offset_ms is None:
+            return by_arrival_ms
+        tied_ms = self._member_shift_ms + self._member.offset_ms
+        return tied_ms if 0 <= by_arrival_ms - tied_ms <= MOST_BEFORE_ARRIVAL_MS else by_arrival_ms

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from signaling import rtcp
 from signaling.clocks import TrackClock
+from signaling.codecs import CodecName, starts_keyframe
 from signaling.guard import Kind
 from signaling.rtp import Packet, extend
-from signaling.vp8 import starts_keyframe
 
 if TYPE_CHECKING:
     from signaling.subscription import Subscription
@@ -28,12 +28,20 @@ Tap = Callable[[Packet, float], None]  # a packet and its place on the room's cl
 
 
 class Publication:
-    """kind: audio or video. our_ssrc: what we call ourselves in RTCP towards the sender."""
+    """kind: audio or video. codec: what the sender was told. our_ssrc: what we call ourselves in RTCP towards the sender."""
 
     def __init__(
-        self, kind: Kind, clock: TrackClock, *, our_ssrc: int, nacks: bool, send_rtcp: Callable[[bytes], None]
+        self,
+        kind: Kind,
+        clock: TrackClock,
+        *,
+        codec: CodecName,
+        our_ssrc: int,
+        nacks: bool,
+        send_rtcp: Callable[[bytes], None],
     ) -> None:
         self.kind = kind
+        self.codec = codec
         self.clock = clock
         self.subscriptions: list[Subscription] = []
         self.tap: Tap | None = None
@@ -67,7 +75,7 @@ class Publication:
         else:
             self._note_gap(extended, arrived_ms)
         self._figures.note(timestamp, arrived_ms, self.kind)
-        if self.wants_keyframe and starts_keyframe(payload):
+        if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False
         room_ms = self.clock.place(timestamp, arrived_ms)
         for subscription in self.subscriptions:
@@ -82,7 +90,7 @@ class Publication:
 
     def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
         if report.ssrc == self.ssrc:
-            self.clock.tie(report.ntp, report.rtp_timestamp)
+            self.clock.tie(report.ntp, report.rtp_timestamp, now_ms)
             self._figures.take_report(report, now_ms)
 
     def request_keyframe(self, now_ms: float) -> None:

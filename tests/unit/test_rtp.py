@@ -73,41 +73,6 @@ def test_a_full_intra_request_is_a_keyframe_request() -> None:
     assert rtcp.read(fir) == [rtcp.KeyframeRequest(33)]
 
 
-def test_timestamps_run_on_over_their_wrap_around() -> None:
-    clock = TrackClock(48_000, MemberClock())
-    start = (1 << 32) - 960
-    places = [clock.place((start + n * 960) & 0xFFFFFFFF, 1_000 + n * 20) for n in range(4)]
-    assert places == pytest.approx([1_000, 1_020, 1_040, 1_060])
-
-
-def test_one_late_packet_moves_nothing() -> None:
-    clock = TrackClock(48_000, MemberClock())
-    for n in range(50):
-        clock.place(n * 960, 1_000 + n * 20)
-    assert clock.place(50 * 960, 1_000 + 50 * 20 + 300) == pytest.approx(2_000)
-
-
-def test_sender_reports_bring_sound_and_picture_together() -> None:
-    """The picture arrives 200 ms later than the sound of the same instant; reports say that they belong together."""
-    member = MemberClock()
-    sound, picture = TrackClock(48_000, member), TrackClock(90_000, member)
-    ntp = 1_000 << 32
-    for n in range(400):
-        if n == 50:
-            sound.tie(ntp, 0)
-            picture.tie(ntp, 0)
-        heard = sound.place(n * 960, 5_000 + n * 20)
-        seen = picture.place(n * 1_800, 5_200 + n * 20)
-    assert abs(heard - seen) < 40
-    assert heard == pytest.approx(5_000 + 399 * 20, abs=5)
-
-
-def test_a_sender_that_begins_anew_is_placed_by_arrival() -> None:
-    clock = TrackClock(90_000, MemberClock())
-    clock.place(1_000, 100)
-    assert clock.place(3_000_000_000, 20_000) == pytest.approx(20_000)
-
-
 class Wire:
     """One publication and one subscription, and what they sent."""
 
@@ -123,7 +88,7 @@ class Wire:
 
     def new_source(self) -> Publication:
         return Publication(
-            "video", TrackClock(90_000, MemberClock()), our_ssrc=1, nacks=True,
+            "video", TrackClock(90_000, MemberClock()), codec="vp8", our_ssrc=1, nacks=True,
             send_rtcp=lambda data: self.upstream.extend(rtcp.read(data)),
         )  # fmt: skip
 
@@ -208,6 +173,43 @@ def test_a_packet_that_comes_twice_is_passed_on_once() -> None:
     wire.receive(10, KEYFRAME)
     wire.receive(10, KEYFRAME)
     assert len(wire.packets) == 1
+
+
+def _h264_wire(*codecs: Codec) -> tuple[Publication, Subscription, list[tuple[int, bytes]]]:
+    """A publication of H.264, a viewer who takes these codecs, and what that viewer got: payload type and payload."""
+    got: list[tuple[int, bytes]] = []
+
+    def take(data: bytes) -> None:
+        header = read_header(data)
+        assert header is not None
+        got.append((header.payload_type, data[header.payload_at :]))
+
+    source = Publication(
+        "video", TrackClock(90_000, MemberClock()), codec="h264", our_ssrc=1, nacks=True, send_rtcp=lambda _: None
+    )
+    slot = Subscription(
+        Section("3", "video", False, True, codecs, True), SentTrack(7, 8, "slot0"),
+        send_rtp=take, send_rtcp=lambda _: None, takes_bps=lambda _: 1,
+    )  # fmt: skip
+    slot.attach(source, 0)
+    return source, slot, got
+
+
+def test_h264_goes_by_its_own_payload_type_and_begins_with_its_parameters() -> None:
+    source, slot, got = _h264_wire(Codec("vp8", 96, 97), Codec("h264", 108, 109))
+    for sequence, payload in enumerate((b"\x41slice", b"\x65without parameters", b"\x67parameters", b"\x65picture")):
+        source.receive(55, sequence, sequence * 3_000, True, payload, sequence)
+    assert got == [(108, b"\x67parameters"), (108, b"\x65picture")]
+    assert not source.wants_keyframe
+    slot.resend(tuple(range((1 << 14) + 2)))  # a slot's numbers begin somewhere in here
+    assert [(kind, payload[2:]) for kind, payload in got[2:]] == [(109, b"\x67parameters"), (109, b"\x65picture")]
+
+
+def test_a_viewer_who_cannot_decode_a_codec_gets_none_of_it_and_asks_for_nothing() -> None:
+    source, slot, got = _h264_wire(Codec("vp8", 96, 97))
+    source.receive(55, 1, 0, True, b"\x67parameters", 0)
+    slot.tick(1_000)
+    assert not slot.takes(source) and got == [] and not source.wants_keyframe
 
 
 def test_receiver_reports_count_what_is_lost() -> None:
