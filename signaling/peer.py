@@ -236,6 +236,7 @@ class Peer:
             kind: Publication(
                 kind,
                 TrackClock(AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ, member_clock),
+                codec=section.codecs[0].name,
                 our_ssrc=self._ssrc,
                 nacks="nack" in section.feedback,
                 send_rtcp=self._link.send_rtcp,

@@ -28,7 +28,7 @@ Tap = Callable[[Packet, float], None]  # a packet and its place on the room's cl
 
 
 class Publication:
-    """kind: audio or video. codec: what the sender was told. our_ssrc: what we call ourselves in RTCP towards the sender."""
+    """codec: what the sender was told. our_ssrc: what we call ourselves in RTCP towards the sender."""
 
     def __init__(
         self,

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from signaling.errors import MediaError
-from signaling.guard import Kind
 from signaling.ice import IceSettings
 from signaling.media import MediaEvent, MediaMember, PeerConnected, PeerLost, SlotsChanged
 from signaling.messages import Slot
 from signaling.peer import Peer, SlotPair
 from signaling.recorder import Recorder, Segment
+from signaling.subscription import Subscription
 
 TICK_S: Final = 0.1
 TICKS_PER_REPORT: Final = 10
@@ -205,15 +205,16 @@ class RoomMedia:
         if self._closed:
             return
         slots = tuple(
-            Slot(subscription.mid, subscription.kind, self._shown_in(subscription.kind, member_id))
+            Slot(subscription.mid, subscription.kind, self._shown_in(subscription, member_id))
             for slot, member_id in zip(viewer.peer.slots, viewer.shown, strict=True)
             for subscription in slot.subscriptions
         )
         self._tell_soon(SlotsChanged(viewer.member.member_id, viewer.attempt, slots))
 
-    def _shown_in(self, kind: Kind, member_id: str | None) -> str | None:
+    def _shown_in(self, subscription: Subscription, member_id: str | None) -> str | None:
         source = self._seated.get(member_id) if member_id is not None else None
-        return member_id if source is not None and kind in source.peer.publications else None
+        publication = source.peer.publications.get(subscription.kind) if source is not None else None
+        return member_id if publication is not None and subscription.takes(publication) else None
 
     # Recording
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from signaling import rtcp
 from signaling.answer import SentTrack
+from signaling.codecs import starts_keyframe
 from signaling.guard import Section
 from signaling.publication import Publication
 from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend, wrap_retransmission, write_packet
-from signaling.vp8 import starts_keyframe
 
 MIN_STEP_MS: Final = 20  # between the last packet of one source and the first of the next
 
@@ -42,6 +42,7 @@ class Subscription:
         self.takes_bps = takes_bps
         self._send_rtp = send_rtp
         self._send_rtcp = send_rtcp
+        self._codecs = {codec.name: codec for codec in section.codecs}
         self._payload_type = section.payload_type
         self._retransmission_type = section.retransmission_type
         self._khz = (AUDIO_CLOCK_HZ if section.kind == "audio" else VIDEO_CLOCK_HZ) / 1000
@@ -57,11 +58,19 @@ class Subscription:
         self._packets = self._octets = 0
 
     def attach(self, publication: Publication, now_ms: float) -> None:
-        """Carry this track from now on."""
+        """Carry this track from now on; of one that this browser cannot decode, nothing."""
         self.detach()
+        codec = self._codecs.get(publication.codec)
+        if codec is None:
+            return
+        self._payload_type, self._retransmission_type = codec.payload_type, codec.retransmission_type
         self.publication = publication
         publication.subscriptions.append(self)
         publication.request_keyframe(now_ms)
+
+    def takes(self, publication: Publication) -> bool:
+        """Return whether this browser decodes that track's codec."""
+        return publication.codec in self._codecs
 
     def detach(self) -> None:
         if self.publication is not None:
@@ -149,7 +158,8 @@ class Subscription:
             )
 
     def _begin_with(self, packet: Packet) -> bool:
-        if self.kind == "video" and not starts_keyframe(packet.payload):
+        source = self.publication
+        if source is None or (source.kind == "video" and not starts_keyframe(source.codec, packet.payload)):
             return False
         passed_ms = max(MIN_STEP_MS, packet.arrived_ms - self._sent_ms) if self._packets else MIN_STEP_MS
         self._first_sequence = packet.sequence

@@ -32,7 +32,9 @@ class Studio:
         }
 
     def _publication(self, kind: Kind, clock: TrackClock) -> Publication:
-        return Publication(kind, clock, our_ssrc=1, nacks=True, send_rtcp=lambda data: None)
+        return Publication(
+            kind, clock, codec="vp8" if kind == "video" else "opus", our_ssrc=1, nacks=True, send_rtcp=lambda data: None
+        )
 
     def hear(self, at_ms: int, *, first: int = 0) -> None:
         """One sound. first: its number at 0 ms, to try wrap-around."""
