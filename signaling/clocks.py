@@ -58,47 +58,40 @@ class MemberClock:
         self._quickest.note(arrived_ms - member_ms, arrived_ms)
 
 
-class Mapping:
-    """Room time minus media time, for as long as a sender's timestamps run on. It grows better by and by.
-
-    The recorder's thread reads it when it writes, some 300 ms later: by then more is known.
-    """
-
-    __slots__ = ("offset_ms",)
-
-    def __init__(self, offset_ms: float) -> None:
-        self.offset_ms = offset_ms
-
-
 class TrackClock:
     """Maps the timestamps of one track to ms on the room's clock."""
 
     def __init__(self, clock_hz: int, member: MemberClock) -> None:
-        self.mapping = Mapping(0.0)
         self._khz = clock_hz / 1000
         self._slew = SOUND_SLEW if clock_hz == AUDIO_CLOCK_HZ else PICTURE_SLEW
         self._member = member
         self._quickest = QuickestArrival()
         self._latest = -1  # extended timestamp
+        self._timestamp = -1  # of the last packet, and where it was placed
+        self._room_ms = 0.0
+        self._offset_ms = 0.0  # room time minus media time
         self._began_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
         self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
 
     def place(self, timestamp: int, arrived_ms: float) -> float:
         """Return where a packet that just arrived belongs, in ms on the room's clock."""
+        if timestamp == self._timestamp:
+            return self._room_ms  # of the same picture; its first packet told more about the way than this one
         if self._latest < 0:
             self._latest = timestamp + (1 << 32)
             self._begin_anew(arrived_ms - self._latest / self._khz, arrived_ms)
         extended = extend(timestamp, self._latest, 32)
         media_ms = extended / self._khz
         lag_ms = arrived_ms - media_ms
-        if abs(lag_ms - self.mapping.offset_ms) > JUMP_MS:
+        if abs(lag_ms - self._offset_ms) > JUMP_MS:
             self._begin_anew(lag_ms, arrived_ms)
         self._quickest.note(lag_ms, arrived_ms)
         if extended > self._latest:
             self._follow((extended - self._latest) / self._khz, arrived_ms)
             self._latest = extended
-        return media_ms + self.mapping.offset_ms
+        self._timestamp, self._room_ms = timestamp, media_ms + self._offset_ms
+        return self._room_ms
 
     def tie(self, ntp: int, rtp_timestamp: int, arrived_ms: float) -> None:
         """Take a sender report: the member's clock showed `ntp` (32.32 s) at `rtp_timestamp`.
@@ -116,10 +109,10 @@ class TrackClock:
         """Return the timestamp that belongs to an instant, None before the first packet."""
         if self._latest < 0:
             return None
-        return round((room_ms - self.mapping.offset_ms) * self._khz) & 0xFFFFFFFF
+        return round((room_ms - self._offset_ms) * self._khz) & 0xFFFFFFFF
 
     def _begin_anew(self, lag_ms: float, arrived_ms: float) -> None:
-        self.mapping = Mapping(lag_ms)
+        self._offset_ms = lag_ms
         self._quickest = QuickestArrival()
         self._began_ms = arrived_ms
         self._member_shift_ms = None
@@ -129,11 +122,11 @@ class TrackClock:
         target_ms = self._target_ms()
         if target_ms is None:
             return
-        correction_ms = target_ms - self.mapping.offset_ms
+        correction_ms = target_ms - self._offset_ms
         if arrived_ms - self._began_ms > START_MS:
             most_ms = elapsed_ms * self._slew
             correction_ms = max(-most_ms, min(most_ms, correction_ms))
-        self.mapping.offset_ms += correction_ms
+        self._offset_ms += correction_ms
 
     def _target_ms(self) -> float | None:
         by_arrival_ms = self._quickest.lag_ms

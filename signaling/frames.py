@@ -1,55 +1,121 @@
 """From packets to frames, for the recorder: order restored, pictures put together, loss cut out.
 
-Each track gives frames with their place on the room's clock. A picture with a missing packet is dropped, and with it
-all pictures up to the next keyframe, since they build upon it.
+Each track gives frames with their time in the sender's media and the mapping from there to the room's clock. A picture
+with a missing packet is dropped, and with it all pictures up to the next keyframe, since they build upon it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from signaling.rtp import Packet
-from signaling.vp8 import descriptor_size, is_keyframe, starts_frame
+from signaling import h264, vp8
+from signaling.codecs import CodecName, Kind
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend
 
 REORDER_MS: Final = 800  # longer than a retransmission takes, its repetition included
 MAX_HELD_PACKETS: Final = 1024
+ANEW_MS: Final = 2_500  # a packet this far from where the ones before it were placed: the sender began anew
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a keyframe says of the pictures from here on. private: what a file tells decoders (avcC), empty for VP8."""
+
+    width: int
+    height: int
+    private: bytes = b""
+
+
+class Mapping:
+    """Room time minus media time, for as long as a sender's timestamps run on. It grows better by and by."""
+
+    __slots__ = ("offset_ms",)
+
+    def __init__(self, offset_ms: float) -> None:
+        self.offset_ms = offset_ms
+
+
+class Heard(NamedTuple):
+    """A packet, its time in the sender's media in ms, and the mapping from there to the room's clock."""
+
+    packet: Packet
+    media_ms: float
+    mapping: Mapping
+
+
+class Places:
+    """Takes from each packet's place on the room's clock what the latest one knows of all of them.
+
+    Frames are written some 300 ms after they were heard; a track's first packets are often late, and by then the
+    publication's clock knows.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
+        self._latest: int | None = None  # extended timestamp
+        self._mapping = Mapping(0.0)
+
+    def place(self, packet: Packet, room_ms: float) -> Heard:
+        if self._latest is None:
+            self._latest = packet.timestamp
+            self._mapping = Mapping(room_ms - packet.timestamp / self._khz)
+        extended = extend(packet.timestamp, self._latest, 32)
+        media_ms = extended / self._khz
+        offset_ms = room_ms - media_ms
+        if abs(offset_ms - self._mapping.offset_ms) > ANEW_MS:
+            self._mapping = Mapping(offset_ms)
+            self._latest = extended
+        elif extended >= self._latest:
+            self._mapping.offset_ms = offset_ms
+            self._latest = extended
+        return Heard(packet, media_ms, self._mapping)
 
 
 class Frame(NamedTuple):
-    room_ms: float
+    """beginning: None unless it is a keyframe of a picture."""
+
+    media_ms: float
+    mapping: Mapping
     data: bytes
     keyframe: bool
+    beginning: Beginning | None = None
+
+    @property
+    def room_ms(self) -> float:
+        """Its place on the room's clock, as well as it is known by now."""
+        return self.media_ms + self.mapping.offset_ms
 
 
 class AudioFrames:
     """Opus: every packet is a frame. Their order is restored by their times, later."""
 
-    def push(self, packet: Packet, room_ms: float) -> list[Frame]:
-        return [Frame(room_ms, packet.payload, True)] if packet.payload else []
-
-    def flush(self) -> list[Frame]:
-        return []
+    def push(self, heard: Heard) -> list[Frame]:
+        payload = heard.packet.payload
+        return [Frame(heard.media_ms, heard.mapping, payload, True)] if payload else []
 
 
 class VideoFrames:
-    """VP8. wants_keyframe: a picture is lost, nothing can be shown before a keyframe."""
+    """VP8 or H.264. wants_keyframe: a picture is lost, nothing can be shown before a keyframe."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: CodecName = "vp8") -> None:
         self.wants_keyframe = True
+        self._pictures = _H264() if codec == "h264" else _Vp8()
         self._next: int | None = None
-        self._held: dict[int, tuple[Packet, float]] = {}
-        self._parts: list[bytes] = []
-        self._begun_ms = 0.0
+        self._held: dict[int, Heard] = {}
+        self._parts: list[Heard] = []
 
-    def push(self, packet: Packet, room_ms: float) -> list[Frame]:
+    def push(self, heard: Heard) -> list[Frame]:
         """Return the pictures that this packet completes."""
+        packet = heard.packet
         if self._next is None:
-            if not starts_frame(packet.payload):
+            if not self._pictures.may_begin(packet.payload):
                 return []
             self._next = packet.sequence
         if packet.sequence < self._next:
             return []
-        self._held[packet.sequence] = (packet, room_ms)
+        self._held[packet.sequence] = heard
         frames = self._take_ready()
         while self._held and self._gave_up(packet):
             self._skip()
@@ -65,7 +131,7 @@ class VideoFrames:
         return frames
 
     def _gave_up(self, latest: Packet) -> bool:
-        oldest = next(iter(self._held.values()))[0]
+        oldest = next(iter(self._held.values())).packet
         return latest.arrived_ms - oldest.arrived_ms > REORDER_MS or len(self._held) > MAX_HELD_PACKETS
 
     def _skip(self) -> None:
@@ -78,28 +144,59 @@ class VideoFrames:
         frames = []
         while self._next is not None and (held := self._held.pop(self._next, None)) is not None:
             self._next += 1
-            frame = self._add(*held)
+            frame = self._add(held)
             if frame is not None:
                 frames.append(frame)
         return frames
 
-    def _add(self, packet: Packet, room_ms: float) -> Frame | None:
-        payload = packet.payload
-        at = descriptor_size(payload)
-        if at == 0:
+    def _add(self, heard: Heard) -> Frame | None:
+        packet = heard.packet
+        if not packet.payload:
             return None
-        if starts_frame(payload):
+        if self._pictures.begins_anew(packet, self._parts[-1].packet if self._parts else None):
             self._parts = []
-            self._begun_ms = room_ms
         elif not self._parts:
             return None
-        self._parts.append(payload[at:])
+        self._parts.append(heard)
         if not packet.marker:
             return None
-        data = b"".join(self._parts)
-        self._parts = []
-        keyframe = is_keyframe(data)
-        if self.wants_keyframe and not keyframe:
+        parts, self._parts = self._parts, []
+        data, beginning = self._pictures.join([part.packet.payload for part in parts])
+        if not data or (self.wants_keyframe and beginning is None):
             return None
         self.wants_keyframe = False
-        return Frame(self._begun_ms, data, keyframe)
+        return Frame(parts[0].media_ms, parts[0].mapping, data, beginning is not None, beginning)
+
+
+class _Vp8:
+    """RFC 7741."""
+
+    def may_begin(self, payload: bytes) -> bool:
+        return vp8.starts_frame(payload)
+
+    def begins_anew(self, packet: Packet, before: Packet | None) -> bool:
+        return vp8.starts_frame(packet.payload)
+
+    def join(self, payloads: Sequence[bytes]) -> tuple[bytes, Beginning | None]:
+        data = b"".join(payload[size:] for payload in payloads if (size := vp8.descriptor_size(payload)))
+        return data, Beginning(*vp8.picture_size(data)) if vp8.is_keyframe(data) else None
+
+
+class _H264:
+    """RFC 6184. Nothing marks a picture's first packet but another timestamp than the one before it has."""
+
+    def may_begin(self, payload: bytes) -> bool:
+        return h264.starts_keyframe(payload)
+
+    def begins_anew(self, packet: Packet, before: Packet | None) -> bool:
+        if before is not None:
+            return before.timestamp != packet.timestamp
+        return not h264.continues_unit(packet.payload)
+
+    def join(self, payloads: Sequence[bytes]) -> tuple[bytes, Beginning | None]:
+        units = h264.join_units(payloads)
+        parameters = h264.find_parameters(units) if h264.is_keyframe(units) else None
+        if parameters is None:
+            return h264.write_avc(units), None
+        width, height = h264.picture_size(parameters.sequence)
+        return h264.write_avc(units), Beginning(width, height, h264.write_decoder_configuration(parameters))

@@ -1,38 +1,33 @@
-"""The recorder: a member of the room that writes what it hears, per participant one WebM file in the spool.
+"""The recorder: a member of the room that writes what it hears, per participant one file in the spool.
 
-The event loop only collects packets; a thread of its own puts frames together and writes them, several times a second.
-Beside each file lies its description (spool.py). Disk errors end a recording, never the call.
+The event loop only collects packets; a thread of its own puts frames together and writes them (segment_file.py),
+several times a second. Beside each file lies its description (spool.py). Disk errors end a recording, never the call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from signaling.frames import AudioFrames, Frame, VideoFrames
-from signaling.guard import Kind
-from signaling.media import MediaEvent, MediaMember, SegmentFinished, SpoolFailed
+from signaling.codecs import CodecName, Kind
+from signaling.disk import FULL, DiskWatch
+from signaling.media import MediaEvent, MediaMember, SpoolFailed
 from signaling.publication import Publication
 from signaling.rtp import Packet
-from signaling.spool import Description, remove_segment, segment_path, write_description
-from signaling.vp8 import picture_size
-from signaling.webm import AUDIO_TRACK, VIDEO_TRACK, Facts, WebmWriter, repair
+from signaling.segment_file import Placed, SegmentFile
+from signaling.spool import Description
 
 BATCH_INTERVAL_MS: Final = 200
 MAX_BATCHES: Final = 200  # waiting for the disk; with one member that is 40 s
 KEYFRAME_EVERY_MS: Final = 10_000  # so that players find a place to begin at when somebody seeks
-SETTLE_MS: Final = 300  # frames wait this long for earlier ones of the other track
 CLOSE_LIMIT_S: Final = 20
-ROUNDING_MS: Final = 1
-OPEN_TRIES: Final = 5
-
-Heard = tuple[Kind, Packet, float]
 
 
 class Segment:
@@ -47,26 +42,44 @@ class Segment:
         self.segment_id = segment_id
         self.member = member
         self.publications = publications
-        self.heard: list[Heard] = []
+        self.heard: dict[Kind, list[Placed]] = {"audio": [], "video": []}
         self.lost_picture = False
         self.began_ms = began_ms
         self.keyframe_asked_ms = began_ms
 
+    @property
+    def codec(self) -> CodecName:
+        """Of the pictures."""
+        video = self.publications.get("video")
+        return video.codec if video is not None else "vp8"
+
     def take_audio(self, packet: Packet, room_ms: float) -> None:
-        if room_ms > self.began_ms - ROUNDING_MS:
-            self.heard.append(("audio", packet, room_ms))
+        self.heard["audio"].append((packet, room_ms))
 
     def take_video(self, packet: Packet, room_ms: float) -> None:
-        if room_ms > self.began_ms - ROUNDING_MS:
-            self.heard.append(("video", packet, room_ms))
+        self.heard["video"].append((packet, room_ms))
+
+    def take_heard(self) -> dict[Kind, list[Placed]]:
+        """Return what was heard since the last time."""
+        heard, self.heard = self.heard, {"audio": [], "video": []}
+        return heard
 
 
 class Recorder:
     """One per room. tell gets SegmentFinished and SpoolFailed on the event loop."""
 
-    def __init__(self, room_id: str, *, spool: Path, started_at: str, tell: Callable[[MediaEvent], None]) -> None:
+    def __init__(
+        self,
+        room_id: str,
+        *,
+        spool: Path,
+        started_at: str,
+        tell: Callable[[MediaEvent], None],
+        disk: DiskWatch | None = None,
+    ) -> None:
         self._room_id = room_id
         self._spool = spool
+        self._disk = disk or DiskWatch(spool)
         self._started_at = started_at
         self._tell = tell
         self._segments: list[Segment] = []
@@ -102,7 +115,7 @@ class Recorder:
             return
         self._handed_over_ms = now_ms
         for segment in self._segments:
-            if segment.heard:
+            if any(segment.heard.values()):
                 self._hand_over(segment, last=False)
             if segment.lost_picture or now_ms - segment.keyframe_asked_ms >= KEYFRAME_EVERY_MS:
                 segment.lost_picture = False
@@ -124,18 +137,21 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=_write_batches,
-            args=(self._batches, self._spool, self._describe, self._tell_from_thread),
+            args=(self._batches, self._open, self._disk, self._tell_from_thread),
             name=f"recorder {self._room_id}",
             daemon=True,
         )
         self._thread.start()
 
     def _hand_over(self, segment: Segment, *, last: bool) -> None:
-        heard, segment.heard = segment.heard, []
         try:
-            self._batches.put_nowait(_Batch(segment, heard, last))
+            self._batches.put_nowait(_Batch(segment, segment.take_heard(), last))
         except queue.Full:
             self._fail("the disk is too slow")
+
+    def _open(self, segment: Segment) -> SegmentFile:
+        describe = partial(self._describe, segment)
+        return SegmentFile(self._spool, describe, began_ms=segment.began_ms, codec=segment.codec)
 
     def _describe(self, segment: Segment, offset_ms: int) -> Description:
         member = segment.member
@@ -148,6 +164,7 @@ class Recorder:
             role=member.role,
             offset_ms=offset_ms,
             started_at=self._started_at,
+            codec=segment.codec,
         )
 
     def _tell_from_thread(self, event: MediaEvent) -> None:
@@ -173,7 +190,7 @@ class Recorder:
 class _Batch:
     __slots__ = ("heard", "last", "segment")
 
-    def __init__(self, segment: Segment, heard: list[Heard], last: bool) -> None:
+    def __init__(self, segment: Segment, heard: dict[Kind, list[Placed]], last: bool) -> None:
         self.segment = segment
         self.heard = heard
         self.last = last
@@ -186,29 +203,38 @@ def _end(batches: queue.Queue[_Batch | None], thread: threading.Thread) -> None:
 
 def _write_batches(
     batches: queue.Queue[_Batch | None],
-    spool: Path,
-    describe: Callable[[Segment, int], Description],
+    open_file: Callable[[Segment], SegmentFile],
+    disk: DiskWatch,
     tell: Callable[[MediaEvent], None],
 ) -> None:
     """The thread: one file per segment, until None comes."""
-    files: dict[str, _SegmentFile] = {}
+    files: dict[str, SegmentFile] = {}
     while (batch := batches.get()) is not None:
         segment = batch.segment
         file = files.get(segment.segment_id)
         if file is None:
-            file = files[segment.segment_id] = _SegmentFile(segment, spool, describe)
-        try:
-            file.write(batch.heard)
-        except OSError as error:
+            file = files[segment.segment_id] = open_file(segment)
+        if disk.is_full(time.monotonic() * 1000):
             file.abandon()
-            tell(SpoolFailed(f"errno {error.errno}"))
+            tell(SpoolFailed(FULL))
+        _write(file, batch, tell)
         if batch.last:
             _finish(files.pop(segment.segment_id), tell)
     for file in files.values():  # whose last batch did not fit into the queue
         _finish(file, tell)
 
 
-def _finish(file: _SegmentFile, tell: Callable[[MediaEvent], None]) -> None:
+def _write(file: SegmentFile, batch: _Batch, tell: Callable[[MediaEvent], None]) -> None:
+    try:
+        file.write(batch.heard)
+    except OSError as error:
+        file.abandon()
+        tell(SpoolFailed(f"errno {error.errno}"))
+    if file.wants_keyframe:
+        batch.segment.lost_picture = True
+
+
+def _finish(file: SegmentFile, tell: Callable[[MediaEvent], None]) -> None:
     try:
         finished = file.finish()
     except OSError as error:
@@ -217,100 +243,3 @@ def _finish(file: _SegmentFile, tell: Callable[[MediaEvent], None]) -> None:
     else:
         if finished is not None:
             tell(finished)
-
-
-class _SegmentFile:
-    """Puts a segment's frames together and writes them in the order of their times.
-
-    The file begins with the first frame; its time zero is that frame's place on the room's clock.
-    """
-
-    def __init__(self, segment: Segment, spool: Path, describe: Callable[[Segment, int], Description]) -> None:
-        self._segment = segment
-        self._spool = spool
-        self._describe = describe
-        self._video = VideoFrames()
-        self._audio = AudioFrames()
-        self._settling: list[tuple[float, int, Frame]] = []  # (room ms, track, frame)
-        self._last_ms = {VIDEO_TRACK: -1, AUDIO_TRACK: -1}
-        self._writer: WebmWriter | None = None
-        self._description: Description | None = None
-        self._abandoned = False
-
-    def write(self, heard: list[Heard]) -> None:
-        if self._abandoned:
-            return
-        for kind, packet, room_ms in heard:
-            if kind == "video":
-                self._settle(VIDEO_TRACK, self._video.push(packet, room_ms))
-            else:
-                self._settle(AUDIO_TRACK, self._audio.push(packet, room_ms))
-        if self._video.wants_keyframe:
-            self._segment.lost_picture = any(kind == "video" for kind, _, _ in heard)
-        if heard:
-            self._write_until(max(room_ms for _, _, room_ms in heard) - SETTLE_MS)
-
-    def finish(self) -> SegmentFinished | None:
-        """Complete the file; None if there is nothing in it."""
-        if not self._abandoned:
-            self._settle(VIDEO_TRACK, self._video.flush())
-            self._write_until(float("inf"))
-        if self._description is None:
-            return None
-        if self._writer is not None:
-            facts: Facts | None = self._writer.finish()
-        else:
-            facts = repair(segment_path(self._spool, self._description))
-        if facts is None or not (facts.has_audio or facts.has_video):
-            remove_segment(self._spool, self._description)
-            return None
-        return write_description(self._spool, self._description, facts)
-
-    def abandon(self) -> None:
-        """The disk failed: nothing more is written, what is there stays readable."""
-        self._abandoned = True
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _settle(self, track: int, frames: list[Frame]) -> None:
-        self._settling.extend((frame.room_ms, track, frame) for frame in frames)
-
-    def _write_until(self, room_ms: float) -> None:
-        self._settling.sort(key=lambda entry: entry[0])
-        ready = [entry for entry in self._settling if entry[0] <= room_ms]
-        del self._settling[: len(ready)]
-        for at_ms, track, frame in ready:
-            self._write_frame(track, at_ms, frame)
-        if self._writer is not None:
-            self._writer.flush()
-
-    def _write_frame(self, track: int, room_ms: float, frame: Frame) -> None:
-        if self._writer is None:
-            self._open(max(0, round(room_ms)))
-        assert self._writer is not None and self._description is not None
-        at_ms = max(0, round(room_ms) - self._description.offset_ms)
-        if at_ms <= self._last_ms[track]:
-            if track == AUDIO_TRACK and self._last_ms[track] - at_ms > 15:
-                return  # too late: its place is taken
-            at_ms = self._last_ms[track] + 1
-        self._last_ms[track] = at_ms
-        if track == VIDEO_TRACK and frame.keyframe:
-            self._writer.set_picture_size(*picture_size(frame.data))
-        self._writer.write(track, at_ms, frame.data, keyframe=frame.keyframe)
-
-    def _open(self, offset_ms: int) -> None:
-        self._description = self._describe(self._segment, offset_ms)
-        path = segment_path(self._spool, self._description)
-        self._writer = _open_file(path)
-        write_description(self._spool, self._description, None)
-
-
-def _open_file(path: Path) -> WebmWriter:
-    """Open a file in the room's folder, which whoever empties it (filing, another process) may just be taking away."""
-    for _ in range(OPEN_TRIES - 1):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            return WebmWriter(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return WebmWriter(path)

@@ -1,27 +1,37 @@
 """The spool: where segments lie between their recording and their filing.
 
-`spool/<room id>/<segment id>.webm`, and beside it `.json`, which says whose it is and where it begins. recover_spool()
-finishes what a crash left.
+`spool/<room id>/<segment id>.webm` (`.mkv` with H.264), and beside it `.json`, which says whose it is and where it
+begins. recover_spool() finishes what a crash left.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import time
 from collections.abc import Container
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
+import structlog
+
+from signaling.codecs import CodecName
 from signaling.media import SegmentFinished
 from signaling.webm import Facts, repair
+
+SUFFIXES: Final[dict[CodecName, str]] = {"vp8": ".webm", "h264": ".mkv"}
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
     """What a segment's file does not say itself. offset_ms: room clock at the file's time zero.
 
-    started_at: the consultation's, ISO 8601."""
+    started_at: the consultation's, ISO 8601. codec: of the pictures."""
 
     room_id: str
     segment_id: str
@@ -31,6 +41,7 @@ class Description:
     role: str
     offset_ms: int
     started_at: str
+    codec: CodecName = "vp8"
 
 
 def segment_path(spool: Path, description: Description) -> Path:
@@ -38,14 +49,22 @@ def segment_path(spool: Path, description: Description) -> Path:
 
 
 def write_description(spool: Path, description: Description, facts: Facts | None) -> SegmentFinished | None:
-    """Write it beside the segment, whole or not at all. facts: once the file is finished; then the event to tell."""
+    """Write it beside the segment, whole or not at all. facts: once the file is finished; then the event to tell.
+
+    Raises OSError, but not for a finished file: what it holds is told even if the disk is too full to write it down.
+    """
     path = segment_path(spool, description).with_suffix(".json")
     content = {**asdict(description), **({} if facts is None else asdict(facts))}
     draft = path.with_suffix(".json.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    draft.replace(path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        if facts is None:
+            raise
     return None if facts is None else _finished(description, facts)
 
 
@@ -54,30 +73,55 @@ def remove_segment(spool: Path, description: Description) -> None:
     _discard(path)
 
 
-def recover_spool(spool: Path, alive: Container[str] = ()) -> list[SegmentFinished]:
+def recover_spool(spool: Path, alive: Container[str] = (), *, untouched_s: float = 0) -> list[SegmentFinished]:
     """Finish the segments that a crash left open, and return all that wait in the spool to be filed.
 
     alive: ids of rooms to leave alone; files that a running recorder holds are left alone anyway. A file without a
-    single frame is deleted, with its description, and so is a room's folder with nothing in it.
+    single frame is deleted, with its description, and so is a room's folder with nothing in it. untouched_s: leave
+    alone what was written to since; a recorder of another process may just be opening it.
     """
     found = []
-    for path in sorted(spool.glob("*/[!.]*.webm")):  # a leading dot: a copy that is just being filed
-        description = _read_description(path.with_suffix(".json"))
+    for path in _segments(spool):
+        description, facts = _read_description(path.with_suffix(".json"))
         if description is not None and description.room_id in alive:
+            continue
+        if description is not None and facts is not None:
+            found.append(_finished(description, facts))
+            continue
+        if not _untouched(path, untouched_s):
             continue
         try:
             facts = repair(path)
         except BlockingIOError:
             continue
-        if facts is None or description is None:
+        if facts is None:
             _discard(path)
+            continue
+        if description is None:  # a full disk may take it; whose the file is, a person can still find out
+            log.warning("segment_nameless", segment=path.stem)
             continue
         finished = write_description(spool, description, facts)
         if finished is not None:
             found.append(finished)
     for folder in spool.glob("*/"):
-        remove_if_empty(folder)
+        if _untouched(folder, untouched_s):
+            remove_if_empty(folder)
     return found
+
+
+def finished_segments(spool: Path) -> list[SegmentFinished]:
+    """Return what waits in the spool to be filed, without touching the rest."""
+    described = (_read_description(path.with_suffix(".json")) for path in _segments(spool))
+    return [_finished(description, facts) for description, facts in described if description and facts]
+
+
+def waits_for_recovery(spool: Path, *, untouched_s: float) -> bool:
+    """Whether recover_spool() would find a segment that nobody writes any more and nobody finished."""
+    for path in _segments(spool):
+        _, facts = _read_description(path.with_suffix(".json"))
+        if facts is None and _untouched(path, untouched_s) and not _is_written(path):
+            return True
+    return False
 
 
 def remove_if_empty(folder: Path) -> None:
@@ -92,12 +136,47 @@ def _discard(path: Path) -> None:
     remove_if_empty(path.parent)
 
 
-def _read_description(path: Path) -> Description | None:
+def _segments(spool: Path) -> list[Path]:
+    return sorted(
+        path for suffix in SUFFIXES.values() for path in spool.glob(f"*/[!.]*{suffix}")
+    )  # a leading dot: a copy that is just being filed
+
+
+def _untouched(path: Path, since_s: float) -> bool:
+    try:
+        return since_s <= 0 or time.time() - path.stat().st_mtime >= since_s
+    except FileNotFoundError:
+        return False
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a recorder has the file open, of whichever process (WebmWriter holds a lock)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read_description(path: Path) -> tuple[Description | None, Facts | None]:
+    """What lies beside a segment; the facts are there once the segment was finished."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Description(**{name: content[name] for name in Description.__slots__})
+        description = Description(
+            **{name: content[name] for name in Description.__slots__ if name in content or name != "codec"}
+        )
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, None
+    try:
+        return description, Facts(**{name: content[name] for name in Facts.__slots__})
+    except (KeyError, TypeError):
+        return description, None
 
 
 def _finished(description: Description, facts: Facts) -> SegmentFinished:
@@ -118,4 +197,4 @@ def _finished(description: Description, facts: Facts) -> SegmentFinished:
 
 
 def _relative(description: Description) -> Path:
-    return Path(description.room_id) / f"{description.segment_id}.webm"
+    return Path(description.room_id) / f"{description.segment_id}{SUFFIXES[description.codec]}"

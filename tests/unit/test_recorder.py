@@ -7,7 +7,8 @@ from pathlib import Path
 import av
 import pytest
 
-from signaling.webm import AUDIO_TRACK, VIDEO_TRACK, Facts, WebmWriter, repair
+from signaling.webm import Facts, WebmWriter, repair
+from signaling.webm_layout import AUDIO_TRACK, VIDEO_TRACK
 
 KEY = b"\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00" + bytes(30)
 DELTA = b"\x11\x02\x00" + bytes(30)
@@ -22,7 +23,7 @@ def _write(path: Path, *, seconds: int = 5, audio: bool = True, video: bool = Tr
         if video and at_ms % 40 == 0:
             keyframe = at_ms % 2_000 == 0
             if keyframe:
-                writer.set_picture_size(320, 240)
+                writer.begin_pictures(320, 240)
             writer.write(VIDEO_TRACK, at_ms, KEY if keyframe else DELTA, keyframe=keyframe)
         writer.flush()
     return writer
