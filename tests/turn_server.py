@@ -40,9 +40,11 @@ def find_coturn() -> str:
 
 
 @contextmanager
-def run_coturn(folder: Path, *, more: Sequence[str] = (), without: Sequence[str] = ()) -> Iterator[TurnServer]:
-    """more, without: lines added to the shipped file and taken out of it."""
-    program, port = find_coturn(), free_port()
+def run_coturn(
+    folder: Path, *, more: Sequence[str] = (), without: Sequence[str] = (), port: int = 0
+) -> Iterator[TurnServer]:
+    """more, without: lines added to the shipped file and taken out of it. port: a free one if none is given."""
+    program, port = find_coturn(), port or free_port()
     text = SHIPPED.read_text()
     for line in without:
         assert line in text
