@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import random
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import ifaddr
 
-SOCKET_BUFFER_BYTES = 1 << 20
+SOCKET_BUFFER_BYTES = 4 << 20  # all links of a process share it: a quarter of a second of a hundred calls
+_BUFFER_OPTIONS = (  # FORCE is Linux's, for root: past the limits of net.core.rmem_max and wmem_max
+    (socket.SO_RCVBUF, getattr(socket, "SO_RCVBUFFORCE", 33)),
+    (socket.SO_SNDBUF, getattr(socket, "SO_SNDBUFFORCE", 32)),
+)
 LOOPBACK = ("127.0.0.1",)
+
+MediaPath = Literal["fast", "pump"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +27,14 @@ class IceSettings:
     """hosts: the addresses to offer; none: this machine's own, or loopback where it has no other.
 
     An address that is not on this machine (a router passes packets on to us) is offered all the same.
-    port_from, port_to: the UDP ports to use, both included; 0: any.
+    port_from, port_to: the UDP ports to use, both included, the first free one first; 0: any.
+    path: fast: all links of the process share one port. pump: a port each, on aiortc's own receive pump.
     """
 
     hosts: tuple[str, ...] = ()
     port_from: int = 0
     port_to: int = 0
+    path: MediaPath = "fast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +80,12 @@ def _open(host: str, settings: IceSettings) -> socket.socket:
 
 
 def _bind(address: str, settings: IceSettings) -> socket.socket:
-    ports = list(range(settings.port_from, settings.port_to + 1)) if settings.port_from else [0]
-    random.shuffle(ports)
+    ports = range(settings.port_from, settings.port_to + 1) if settings.port_from else [0]
     for index, port in enumerate(ports):
         opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             opened.setblocking(False)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+            _enlarge_buffers(opened)
             opened.bind((address, port))
             return opened
         except OSError as error:
@@ -85,3 +93,11 @@ def _bind(address: str, settings: IceSettings) -> socket.socket:
             if error.errno != errno.EADDRINUSE or index == len(ports) - 1:
                 raise
     raise OSError("no port")
+
+
+def _enlarge_buffers(opened: socket.socket) -> None:
+    for option, beyond_limit in _BUFFER_OPTIONS:
+        opened.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        if sys.platform == "linux":
+            with contextlib.suppress(PermissionError):
+                opened.setsockopt(socket.SOL_SOCKET, beyond_limit, SOCKET_BUFFER_BYTES)

@@ -21,8 +21,8 @@ from signaling.errors import MediaError, OfferRefused
 from signaling.guard import Kind, Offer, Section, read_offer
 from signaling.ice import IceSettings
 from signaling.publication import Publication
-from signaling.rtc_compat import Link
-from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, read_header, unwrap_retransmission
+from signaling.rtc_compat import open_link
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, unwrap_retransmission
 from signaling.subscription import Subscription
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ SILENCE_LIMIT_MS: Final = 20_000  # browsers check consent every few seconds, ev
 MAX_BITRATE_BPS: Final = 2_500_000
 MIN_BITRATE_BPS: Final = 150_000
 LIMIT_LIVES_MS: Final = 5_000
+MAX_ROUTES: Final = 16
 LOSSY_FRACTION: Final = 13  # of 256: 5 %
 
 
@@ -46,6 +47,15 @@ class SlotPair:
     @property
     def subscriptions(self) -> list[Subscription]:
         return [subscription for subscription in (self.audio, self.video) if subscription is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where the packets of one source go. repeats: they are RTX."""
+
+    payload_type: int
+    publication: Publication
+    repeats: bool
 
 
 class Peer:
@@ -70,11 +80,12 @@ class Peer:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._offer = read_offer(sdp)
-        self._link = Link(ice, on_rtp=self._receive_rtp, on_rtcp=self._receive_rtcp)
+        self._link = open_link(ice, on_rtp=self._receive_rtp, on_rtcp=self._receive_rtcp)
         self._ssrc = _new_ssrc()
         self._own = _own_sections(self._offer)
         self.publications = self._make_publications()
         self.slots = self._make_slots()
+        self._routes: dict[int, _Route] = {}
         self._by_ssrc = {
             subscription.track.ssrc: subscription for slot in self.slots for subscription in slot.subscriptions
         }
@@ -190,29 +201,29 @@ class Peer:
         limits = [subscription.takes_bps(now_ms) for subscription in video.subscriptions]
         return max(MIN_BITRATE_BPS, min([MAX_BITRATE_BPS, *limits]))
 
-    def _receive_rtp(self, data: bytes) -> None:
-        header = read_header(data)
-        if header is None:
+    def _receive_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
+        payload_type = second & 0x7F
+        route = self._routes.get(ssrc)
+        if route is None or route.payload_type != payload_type:
+            route = self._find_route(ssrc, payload_type)
+            if route is None:
+                return
+        if not route.repeats:
+            route.publication.receive(ssrc, sequence, timestamp, second > 127, payload, self._now_ms())
             return
-        payload = data[header.payload_at : header.end]
-        arrived_ms = self._now_ms()
+        source, repeated = route.publication.ssrc, unwrap_retransmission(payload)
+        if repeated is not None and source is not None:
+            route.publication.receive(source, repeated[0], timestamp, second > 127, repeated[1], self._now_ms())
+
+    def _find_route(self, ssrc: int, payload_type: int) -> _Route | None:
         for kind, section in self._own.items():
-            if header.payload_type == section.payload_type:
-                if section.ssrcs and header.ssrc not in section.ssrcs:
-                    return
-                self.publications[kind].receive(
-                    header.ssrc, header.sequence, header.timestamp, header.marker, payload, arrived_ms
-                )
-                return
-            if header.payload_type == section.retransmission_type:
-                repeated = unwrap_retransmission(payload)
-                publication = self.publications[kind]
-                if repeated is not None and publication.ssrc is not None:
-                    sequence, payload = repeated
-                    publication.receive(
-                        publication.ssrc, sequence, header.timestamp, header.marker, payload, arrived_ms
-                    )
-                return
+            repeats = payload_type == section.retransmission_type
+            if repeats or (payload_type == section.payload_type and (not section.ssrcs or ssrc in section.ssrcs)):
+                if len(self._routes) >= MAX_ROUTES:
+                    self._routes.clear()
+                route = self._routes[ssrc] = _Route(payload_type, self.publications[kind], repeats)
+                return route
+        return None
 
     def _receive_rtcp(self, data: bytes) -> None:
         now_ms = self._now_ms()

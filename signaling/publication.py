@@ -13,12 +13,14 @@ from signaling import rtcp
 from signaling.clocks import TrackClock
 from signaling.codecs import CodecName, starts_keyframe
 from signaling.guard import Kind
-from signaling.rtp import Packet, extend
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend
 
 if TYPE_CHECKING:
     from signaling.subscription import Subscription
 
-HISTORY_PACKETS: Final = 1024  # about 8 s of video, 20 s of sound
+HISTORY_PACKETS: Final = 512  # of video; 2.5 Mbit/s for 2 s
+HISTORY_AUDIO_PACKETS: Final = 128
+HISTORY_MS: Final = 1_500  # what is older helps nobody who listens live
 KEYFRAME_INTERVAL_MS: Final = 300
 NACK_INTERVAL_MS: Final = 80
 MAX_NACKS: Final = 8
@@ -50,11 +52,13 @@ class Publication:
         self._our_ssrc = our_ssrc
         self._nacks = nacks
         self._send_rtcp = send_rtcp
-        self._history: list[Packet | None] = [None] * HISTORY_PACKETS
+        self._size = HISTORY_PACKETS if kind == "video" else HISTORY_AUDIO_PACKETS
+        self._history: list[Packet | None] = [None] * self._size
+        self._oldest = 0  # what came before it is not in the history any more
         self._highest = 0
         self._missing: dict[int, tuple[float, int]] = {}  # sequence: when asked last, how often
         self._keyframe_asked_ms = float("-inf")
-        self._figures = _Figures()
+        self._figures = _Figures(kind)
 
     def receive(
         self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, arrived_ms: float
@@ -62,21 +66,19 @@ class Publication:
         """Take one packet, with its own or an RTX's payload."""
         if ssrc != self.ssrc:
             self._begin(ssrc, sequence)
-        extended = extend(sequence, self._highest, 16)
-        if extended <= self._highest - HISTORY_PACKETS:
-            return
-        kept = self._history[extended % HISTORY_PACKETS]
-        if kept is not None and kept.sequence == extended:
-            return
-        packet = Packet(extended, timestamp, marker, payload, arrived_ms)
-        self._history[extended % HISTORY_PACKETS] = packet
-        if extended == self._highest + 1:
+        extended = self._highest + 1
+        if sequence == extended & 0xFFFF:
             self._highest = extended
         else:
+            extended = extend(sequence, self._highest, 16)
+            if extended < self._oldest or self.find(extended) is not None:
+                return
             self._note_gap(extended, arrived_ms)
-        self._figures.note(timestamp, arrived_ms, self.kind)
+        self._figures.note(timestamp, arrived_ms)
         if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False
+        packet = Packet(extended, timestamp, marker, payload, arrived_ms)
+        self._history[extended % self._size] = packet
         room_ms = self.clock.place(timestamp, arrived_ms)
         for subscription in self.subscriptions:
             subscription.forward(packet)
@@ -85,7 +87,7 @@ class Publication:
 
     def find(self, sequence: int) -> Packet | None:
         """Return a packet of the last seconds by its extended sequence number."""
-        packet = self._history[sequence % HISTORY_PACKETS]
+        packet = self._history[sequence % self._size]
         return packet if packet is not None and packet.sequence == sequence else None
 
     def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
@@ -103,7 +105,8 @@ class Publication:
             self._send_rtcp(rtcp.write_keyframe_request(self._our_ssrc, self.ssrc))
 
     def tick(self, now_ms: float) -> None:
-        """Repeat what was asked and not answered. Called every 100 ms or so."""
+        """Repeat what was asked and not answered, forget old packets. Called every 100 ms or so."""
+        self._forget(now_ms - HISTORY_MS)
         if self.wants_keyframe:
             self.request_keyframe(now_ms)
         if not self._missing or self.ssrc is None:
@@ -129,9 +132,19 @@ class Publication:
         self.ssrc = ssrc
         self._highest = ((self._highest >> 16) + 2 << 16 | sequence) - 1
         self._missing.clear()
-        self._figures = _Figures(first=self._highest + 1)
+        self._figures = _Figures(self.kind, first=self._highest + 1)
         for subscription in self.subscriptions:
             subscription.begin_anew()
+
+    def _forget(self, before_ms: float) -> None:
+        """Packets are a megabyte a second and more for each picture in a process."""
+        self._oldest = max(self._oldest, self._highest - self._size + 1)
+        while self._oldest <= self._highest:
+            packet = self._history[self._oldest % self._size]
+            if packet is not None and packet.arrived_ms > before_ms:
+                break
+            self._history[self._oldest % self._size] = None
+            self._oldest += 1
 
     def _note_gap(self, extended: int, now_ms: float) -> None:
         if extended < self._highest:
@@ -157,18 +170,23 @@ class Publication:
 class _Figures:
     """What a receiver report says (RFC 3550 §6.4.1 and A.8)."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, kind: Kind, first: int = 0) -> None:
+        self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
         self._first = first
         self._received = 0
         self._reported_expected = self._reported_received = 0
         self._jitter = 0.0
         self._transit: float | None = None
+        self._timestamp = -1
         self._last_report = 0
         self._last_report_ms = 0.0
 
-    def note(self, timestamp: int, arrived_ms: float, kind: Kind) -> None:
+    def note(self, timestamp: int, arrived_ms: float) -> None:
         self._received += 1
-        transit = arrived_ms * (48 if kind == "audio" else 90) - timestamp
+        if timestamp == self._timestamp:
+            return  # of one picture only the first packet counts: the sender spreads the others over time
+        self._timestamp = timestamp
+        transit = arrived_ms * self._khz - timestamp
         if self._transit is not None:
             difference = abs(transit - self._transit)
             if difference < 1 << 20:  # not across a wrap-around of timestamps

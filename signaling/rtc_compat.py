@@ -1,37 +1,56 @@
-"""The only file that touches private parts of aiortc and aioice.
+"""The only file that touches private parts of aiortc, aioice and pylibsrtp.
 
 aiortc brings ICE (through aioice) and DTLS; its SDP, RTP senders and receivers, codecs and SCTP are not used.
-Datagrams are sorted where they arrive: STUN goes to aioice, DTLS to aiortc's handshake, RTP and RTCP straight to us,
-decrypted, in the same call, without a queue or a task switch.
+
+There are two ways for packets, chosen by IceSettings.path:
+
+FastLink: all links share the process's sockets (port.py). STUN goes to aioice, DTLS to aiortc's handshake, RTP and
+  RTCP straight to us: decrypted where they lie, in the same call, without a queue or a task switch.
+PumpLink: a socket per link as aioice opens it, and aiortc's own receive pump. Slower, and for the day on which a
+  release of theirs moves what the fast way needs.
 
 What is touched, each held by a test in tests/integration/test_rtc_compat.py:
 
-aioice (0.13)
- 1. Connection.get_component_candidates(component, addresses, timeout): overridden, opens our sockets
+aioice (0.13), both ways
+ 1. Connection.get_component_candidates(component, addresses, timeout): overridden, gives our sockets
  2. Connection._protocols: the list that it extends
- 3. Connection._queue: replaced by a bounded one
+ 3. Connection._queue: what recv() waits for, bounded by 4
  4. Connection.data_received(data, component): overridden, drops when that queue is full
  5. Connection.check_incoming(message, addr, protocol): overridden, sees every authenticated check
- 6. Connection._nominated[1]: the pair in use: .protocol and .remote_addr
- 7. ice.StunProtocol(connection): subclassed; .local_candidate, .transport, .datagram_received(data, addr)
- 8. candidate.candidate_foundation, candidate_priority
-aiortc (1.16)
- 9. RTCIceGatherer._connection: replaced before anybody reads it
-10. RTCDtlsTransport._srtp_profiles: which encryption is offered
-11. RTCDtlsTransport._rx_srtp, _tx_srtp: pylibsrtp sessions, there once DTLS is connected
+ 6. ice.StunProtocol(connection): subclassed; .local_candidate, .transport, .datagram_received(data, addr)
+ 7. candidate.candidate_foundation, candidate_priority
+aioice, fast way
+ 8. Connection.check_complete(pair): overridden, sees the pair in use change and our own checks succeed;
+    Connection._nominated[1], CandidatePair.state, .protocol, .remote_addr
+ 9. StunProtocol.transactions: our own checks that are not answered yet; .connection_made, .connection_lost
+aiortc (1.16), both ways
+10. RTCIceGatherer._connection: replaced before anybody reads it
+11. RTCDtlsTransport._srtp_profiles: which encryption is offered
 12. RTCIceTransport.role is "controlled", so that RTCDtlsTransport.start makes us the DTLS client
+13. RTCCertificate._create_ssl_context(srtp_profiles): overridden, made once
+aiortc, fast way
+14. RTCDtlsTransport._rx_srtp, _tx_srtp: pylibsrtp sessions, there once DTLS is connected
+aiortc, pump
+15. RTCDtlsTransport._handle_rtp_data(data, arrival_time_ms), _handle_rtcp_data(data): overridden, get decrypted packets
+16. RTCDtlsTransport._send_rtp(data): protects and sends RTP and RTCP
+pylibsrtp (1.0), fast way
+17. Session._srtp[0], the libsrtp handle; pylibsrtp._binding.ffi and lib: srtp_protect, srtp_unprotect,
+    srtp_protect_rtcp, srtp_unprotect_rtcp (handle, buffer, length), in place
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 import aioice
 import pylibsrtp
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol
+from aioice.ice import CandidatePair, StunProtocol
 from aiortc import (
     RTCCertificate,
     RTCDtlsFingerprint,
@@ -42,79 +61,67 @@ from aiortc import (
     RTCIceTransport,
 )
 from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80, SRTP_PROFILES
+from pylibsrtp._binding import ffi, lib
 
 from signaling.guard import MAX_ADDRESSES, MAX_DATAGRAM_BYTES
 from signaling.ice import IceSettings, open_sockets
+from signaling.limits import TokenBucket
+from signaling.port import Address, Port, PortSocket, take_port
+from signaling.rtp import header_end, pack_header, read_fixed, write_packet
 
-Address = tuple[str, int]
-OnPacket = Callable[[bytes], None]
+OnRtp = Callable[[int, int, int, int, bytes], None]  # marker bit and payload type, sequence, timestamp, SSRC, payload
+OnRtcp = Callable[[bytes], None]
 
 DTLS_QUEUE_DATAGRAMS: Final = 64  # a flight of a handshake has fewer than ten
+PUMP_QUEUE_DATAGRAMS: Final = 512  # media too: half a second of it
+USERNAME_CHARS: Final = 12
+CERTIFICATE_LIVES: Final = datetime.timedelta(days=1)
+CHECKS_PER_S: Final = 50  # from addresses that are known, and from all others together; a browser sends far fewer
+SRTP_TRAILER_BYTES: Final = 16 + 128  # what libsrtp may add
 
 # AES-256-GCM costs twice as much as AES-128-GCM and protects nobody better here.
 OUR_SRTP_PROFILES = [profile for profile in (SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80) if profile in SRTP_PROFILES]
 
 
-class _Socket(StunProtocol):
-    """One UDP socket of a link: sorts what arrives."""
+class _Certificate(RTCCertificate):
+    """One for all links of the process, renewed daily; browsers know it by the fingerprint in our answers."""
 
-    def __init__(self, connection: _Connection) -> None:
-        super().__init__(connection)
-        self._link = connection
+    _context: Any = None
 
-    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        if not isinstance(data, bytes) or not 0 < len(data) <= MAX_DATAGRAM_BYTES:
-            return
-        first = data[0]
-        if first < 4:
-            super().datagram_received(data, addr)
-            return
-        link = self._link
-        # Anything but STUN only from where an authenticated check came from (RFC 7983 tells the kinds apart).
-        if (addr[0], addr[1]) not in link.admitted:
-            return
-        if 127 < first < 192:
-            link.receive_media(data)
-        elif 19 < first < 64:
-            link.data_received(data, self.local_candidate.component)
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> Any:
+        if self._context is None:
+            self._context = super()._create_ssl_context(srtp_profiles)
+        return self._context
 
-    def error_received(self, exc: Exception) -> None:
-        """An ICMP message says that nobody listens; consent checks decide when a peer is gone."""
+
+_certificates: list[_Certificate] = []
+
+
+def _take_certificate() -> _Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    if not _certificates or _certificates[0].expires - now < datetime.timedelta(days=30) - CERTIFICATE_LIVES:
+        _certificates[:] = [_Certificate.generateCertificate()]
+    return _certificates[0]
 
 
 class _Connection(aioice.Connection):
     """ICE for one member: our sockets, bounded queues, and no candidate of the browser is followed."""
 
-    def __init__(self, settings: IceSettings, receive_media: OnPacket) -> None:
-        super().__init__(ice_controlling=False)
+    def __init__(self, link: Link, queue_datagrams: int) -> None:
+        super().__init__(ice_controlling=False, local_username=aioice.utils.random_string(USERNAME_CHARS))
         self.admitted: set[Address] = set()
         self.checks = 0
-        self.receive_media = receive_media
-        self._settings = settings
-        self._queue: asyncio.Queue[tuple[bytes, int] | None] = asyncio.Queue()
+        self._link = link
+        self._queue_datagrams = queue_datagrams
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = 5
     ) -> list[aioice.Candidate]:
-        loop = asyncio.get_running_loop()
-        candidates = []
-        for opened in open_sockets(self._settings):
-            _, protocol = await loop.create_datagram_endpoint(lambda: _Socket(self), sock=opened.socket)
-            protocol.local_candidate = aioice.Candidate(
-                foundation=candidate_foundation("host", "udp", opened.host),
-                component=component,
-                transport="udp",
-                priority=candidate_priority(component, "host"),
-                host=opened.host,
-                port=opened.socket.getsockname()[1],
-                type="host",
-            )
-            self._protocols.append(protocol)
-            candidates.append(protocol.local_candidate)
-        return candidates
+        self._protocols += await self._link.open_protocols(self)
+        return [protocol.local_candidate for protocol in self._protocols]
 
     def data_received(self, data: bytes, component: int) -> None:
-        if self._queue.qsize() < DTLS_QUEUE_DATAGRAMS:
+        if data[0] > 19 and self._queue.qsize() < self._queue_datagrams:  # below: STUN that could not be read
             self._queue.put_nowait((data, component))
 
     def check_incoming(self, message: Any, addr: Address, protocol: StunProtocol) -> None:
@@ -122,14 +129,18 @@ class _Connection(aioice.Connection):
             if len(self.admitted) >= MAX_ADDRESSES:
                 return
             self.admitted.add(addr)
+        if isinstance(protocol, _Line):
+            protocol.socket.admit(addr, protocol)
         self.checks += 1
         super().check_incoming(message, addr, protocol)
 
-    @property
-    def path(self) -> tuple[asyncio.DatagramTransport, Address] | None:
-        """Socket and remote address in use, once ICE has found one."""
-        pair = self._nominated.get(1)
-        return (pair.protocol.transport, pair.remote_addr) if pair else None
+    def check_complete(self, pair: CandidatePair) -> None:
+        super().check_complete(pair)
+        if pair.state is not CandidatePair.State.SUCCEEDED or not isinstance(pair.protocol, _Line):
+            return
+        pair.protocol.socket.take_over(pair.remote_addr, pair.protocol)
+        if self._nominated.get(1) is pair:
+            pair.protocol.link.use_path(pair.protocol.socket, pair.remote_addr)
 
 
 class Link:
@@ -138,14 +149,18 @@ class Link:
     Life: gather, connect, send; close at any time, more than once too.
     """
 
-    def __init__(self, settings: IceSettings, *, on_rtp: OnPacket, on_rtcp: OnPacket) -> None:
+    _dtls_class: type[RTCDtlsTransport] = RTCDtlsTransport
+    _queue_datagrams = DTLS_QUEUE_DATAGRAMS
+
+    def __init__(self, settings: IceSettings, *, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
+        self._settings = settings
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = _take_certificate()
         self._gatherer = RTCIceGatherer(iceServers=[])
-        self._connection = self._gatherer._connection = _Connection(settings, self._receive_media)
+        self._connection = self._gatherer._connection = _Connection(self, self._queue_datagrams)
         self._ice = RTCIceTransport(self._gatherer)
-        self._dtls = RTCDtlsTransport(self._ice, [self._certificate])
+        self._dtls = self._dtls_class(self._ice, [self._certificate])
         self._dtls._srtp_profiles = OUR_SRTP_PROFILES
         self._lost = asyncio.Event()
         self._packets = 0
@@ -196,7 +211,7 @@ class Link:
         await self._lost.wait()
 
     def give_up(self) -> None:
-        """The browser is silent: end wait_lost()."""
+        """The browser is silent, or what it sends cannot be handled: end wait_lost()."""
         self._lost.set()
 
     async def close(self) -> None:
@@ -204,40 +219,297 @@ class Link:
         await self._dtls.stop()
         await self._ice.stop()
 
-    def send_rtp(self, packet: bytes) -> None:
-        self._send(packet, rtcp=False)
+    def send_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
+        """second: marker bit and payload type. sequence, timestamp: cut to their width."""
+        raise NotImplementedError
 
     def send_rtcp(self, packet: bytes) -> None:
-        self._send(packet, rtcp=True)
+        raise NotImplementedError
 
-    def _send(self, packet: bytes, *, rtcp: bool) -> None:
-        session = self._dtls._tx_srtp
-        path = self._connection.path
-        if session is None or path is None or self._lost.is_set():
-            return
-        try:
-            data = session.protect_rtcp(packet) if rtcp else session.protect(packet)
-        except (pylibsrtp.Error, ValueError):
-            return
-        transport, address = path
-        if not transport.is_closing():
-            transport.sendto(data, address)
-
-    def _receive_media(self, data: bytes) -> None:
-        session = self._dtls._rx_srtp
-        if session is None or self._lost.is_set():
-            return
-        rtcp = len(data) > 1 and 191 < data[1] < 224
-        try:
-            packet = session.unprotect_rtcp(data) if rtcp else session.unprotect(data)
-        except (pylibsrtp.Error, ValueError):
-            return
-        self._packets += 1
-        if rtcp:
-            self._on_rtcp(packet)
-        else:
-            self._on_rtp(packet)
+    async def open_protocols(self, connection: _Connection) -> list[StunProtocol]:
+        """Return our ends of the connection, one per offered address. Raises OSError."""
+        raise NotImplementedError
 
     def _look_at_state(self) -> None:
         if self._dtls.state in ("closed", "failed") or self._ice.state in ("closed", "failed"):
             self._lost.set()
+
+
+def open_link(settings: IceSettings, *, on_rtp: OnRtp, on_rtcp: OnRtcp) -> Link:
+    """Return a new link of the kind that the settings ask for."""
+    kind = PumpLink if settings.path == "pump" else FastLink
+    return kind(settings, on_rtp=on_rtp, on_rtcp=on_rtcp)
+
+
+def _host_candidate(host: str, port: int) -> aioice.Candidate:
+    return aioice.Candidate(
+        foundation=candidate_foundation("host", "udp", host),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "host"),
+        host=host,
+        port=port,
+        type="host",
+    )
+
+
+# The fast way ---------------------------------------------------------------------------------------------------------
+
+
+class _Line(StunProtocol):
+    """A link's end at one of the process's sockets (port.Line), and aioice's protocol for it."""
+
+    def __init__(self, connection: _Connection, link: FastLink, socket: PortSocket) -> None:
+        super().__init__(connection)
+        self.link = link
+        self.socket = socket
+        self.take_media = link.take_media
+        self.fail = link.give_up
+        self._connection = connection
+        self._known = TokenBucket(CHECKS_PER_S, 2 * CHECKS_PER_S)
+        self._strangers = TokenBucket(CHECKS_PER_S, 2 * CHECKS_PER_S)
+        self.local_candidate = _host_candidate(socket.host, socket.port)
+        self.connection_made(_LineTransport(self))
+        socket.join(connection.local_username, self)
+
+    def take_stun(self, data: bytes, address: Address) -> None:
+        bucket = self._known if address in self._connection.admitted else self._strangers
+        if bucket.take(asyncio.get_running_loop().time()):
+            with contextlib.suppress(Exception):  # aioice trips over some malformed attributes: no check then
+                self.datagram_received(data, address)
+
+    def take_dtls(self, data: bytes) -> None:
+        self._connection.data_received(data, 1)
+
+    def waits_for(self, transaction_id: bytes) -> bool:
+        return transaction_id in self.transactions
+
+    def leave(self) -> None:
+        self.socket.leave(self._connection.local_username, self, self._connection.admitted)
+        self.link.leave_port()
+
+
+class _LineTransport(asyncio.DatagramTransport):
+    """What aioice sends through and closes; the socket itself stays open for others."""
+
+    def __init__(self, line: _Line) -> None:
+        super().__init__()
+        self._line: _Line | None = line
+        self._socket = line.socket
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        if self._line is not None:
+            self._socket.send(data, addr)
+
+    def is_closing(self) -> bool:
+        return self._line is None
+
+    def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.leave()
+            asyncio.get_running_loop().call_soon(line.connection_lost, None)
+
+
+class FastLink(Link):
+    """A link at the process's shared sockets. Decrypts and encrypts in the port's two buffers."""
+
+    def __init__(self, settings: IceSettings, *, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
+        super().__init__(settings, on_rtp=on_rtp, on_rtcp=on_rtcp)
+        self._port: Port | None = None
+        self._lines = 0
+        self._send: Callable[[memoryview, Address], None] | None = None  # once there is a path and a key
+        self._path: tuple[PortSocket, Address] | None = None
+        self._rx = self._tx = ffi.NULL
+        self._length = ffi.new("int *")
+
+    async def open_protocols(self, connection: _Connection) -> list[StunProtocol]:
+        self._port = port = take_port(self._settings)
+        self._incoming, self._outgoing = port.incoming, port.outgoing
+        self._in, self._out = (ffi.from_buffer("char[]", buffer) for buffer in (port.incoming, port.outgoing))
+        self._in_bytes, self._out_view = ffi.buffer(self._in), memoryview(port.outgoing)
+        lines: list[StunProtocol] = [_Line(connection, self, socket) for socket in port.sockets]
+        self._lines = len(lines)
+        return lines
+
+    def leave_port(self) -> None:
+        """One of our lines has left its socket; with the last one goes our hold on the port."""
+        self._lines -= 1
+        if self._lines == 0 and self._port is not None:
+            self._port.release()
+            self._port = None
+
+    def use_path(self, socket: PortSocket, address: Address) -> None:
+        """ICE found a way, or another one."""
+        self._path = (socket, address)
+        self._begin_to_send()
+
+    def give_up(self) -> None:
+        super().give_up()
+        self._end()
+
+    async def close(self) -> None:
+        self._end()
+        await super().close()
+
+    def take_media(self, size: int) -> None:
+        """Decrypt and pass on what lies in the port's buffer."""
+        if not self._rx or size < 12:
+            return
+        length, incoming = self._length, self._incoming
+        length[0] = size
+        if 191 < incoming[1] < 224:
+            if lib.srtp_unprotect_rtcp(self._rx, self._in, length) == 0:
+                self._packets += 1
+                self._on_rtcp(self._in_bytes[0 : length[0]])
+            return
+        if lib.srtp_unprotect(self._rx, self._in, length) != 0:
+            return
+        self._packets += 1
+        end = length[0]
+        first, second, sequence, timestamp, ssrc = read_fixed(incoming)
+        at = 12
+        if first != 0x80:
+            at, end = header_end(incoming, end)
+            if at == 0:
+                return
+        self._on_rtp(second, sequence, timestamp, ssrc, self._in_bytes[at:end])
+
+    def send_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
+        send = self._send
+        end = 12 + len(payload)
+        if send is None or end > MAX_DATAGRAM_BYTES:
+            return
+        outgoing, length = self._outgoing, self._length
+        pack_header(outgoing, 0, 0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+        outgoing[12:end] = payload
+        length[0] = end
+        if lib.srtp_protect(self._tx, self._out, length) == 0:
+            send(self._out_view[: length[0]], self._address)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        send = self._send
+        end = len(packet)
+        if send is None or end > MAX_DATAGRAM_BYTES:
+            return
+        self._outgoing[:end] = packet
+        self._length[0] = end
+        if lib.srtp_protect_rtcp(self._tx, self._out, self._length) == 0:
+            send(self._out_view[: self._length[0]], self._address)
+
+    def _look_at_state(self) -> None:
+        super()._look_at_state()
+        if self._lost.is_set():
+            self._end()
+        elif self._dtls.state == "connected":
+            self._rx, self._tx = self._dtls._rx_srtp._srtp[0], self._dtls._tx_srtp._srtp[0]
+            self._begin_to_send()
+
+    def _begin_to_send(self) -> None:
+        if self._path is not None and self._tx and not self._lost.is_set():
+            socket, self._address = self._path
+            self._send = socket.send
+
+    def _end(self) -> None:
+        """Nothing is sent or passed on any more."""
+        self._send = None
+        self._rx = self._tx = ffi.NULL
+
+
+# The pump -------------------------------------------------------------------------------------------------------------
+
+
+class _Socket(StunProtocol):
+    """One UDP socket of a link: keeps out what the pump would stumble over."""
+
+    def __init__(self, connection: _Connection) -> None:
+        super().__init__(connection)
+        self._connection = connection
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if not isinstance(data, bytes) or not 0 < len(data) <= MAX_DATAGRAM_BYTES:
+            return
+        # Anything but STUN only from where an authenticated check came from (RFC 7983 tells the kinds apart).
+        if data[0] < 4:
+            with contextlib.suppress(Exception):  # aioice trips over some malformed attributes: no check then
+                super().datagram_received(data, addr)
+        elif (addr[0], addr[1]) in self._connection.admitted and len(data) >= 12:
+            self._connection.data_received(data, 1)
+
+    def error_received(self, exc: Exception) -> None:
+        """An ICMP message says that nobody listens; consent checks decide when a peer is gone."""
+
+
+class _PumpTransport(RTCDtlsTransport):
+    """aiortc's pump, whose packets come to us instead of to its receivers."""
+
+    link: PumpLink
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        self.link.take_rtp(data)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        self.link.take_rtcp(data)
+
+
+class PumpLink(Link):
+    """A link with sockets of its own on aiortc's pump. A task sends; if it cannot keep up, packets are dropped."""
+
+    _dtls_class = _PumpTransport
+    _queue_datagrams = PUMP_QUEUE_DATAGRAMS
+
+    def __init__(self, settings: IceSettings, *, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
+        super().__init__(settings, on_rtp=on_rtp, on_rtcp=on_rtcp)
+        assert isinstance(self._dtls, _PumpTransport)
+        self._dtls.link = self
+        self._unsent: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
+
+    async def open_protocols(self, connection: _Connection) -> list[StunProtocol]:
+        loop = asyncio.get_running_loop()
+        protocols: list[StunProtocol] = []
+        for opened in open_sockets(self._settings):
+            _, protocol = await loop.create_datagram_endpoint(lambda: _Socket(connection), sock=opened.socket)
+            protocol.local_candidate = _host_candidate(opened.host, opened.socket.getsockname()[1])
+            protocols.append(protocol)
+        return protocols
+
+    async def close(self) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
+        await super().close()
+
+    def take_rtp(self, data: bytes) -> None:
+        if self._lost.is_set():
+            return
+        self._packets += 1
+        at, end = header_end(data, len(data))
+        if at:
+            _, second, sequence, timestamp, ssrc = read_fixed(data)
+            self._on_rtp(second, sequence, timestamp, ssrc, data[at:end])
+
+    def take_rtcp(self, data: bytes) -> None:
+        if not self._lost.is_set():
+            self._packets += 1
+            self._on_rtcp(data)
+
+    def send_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
+        self.send_rtcp(write_packet(second, sequence, timestamp, ssrc, payload))
+
+    def send_rtcp(self, packet: bytes) -> None:
+        if not self.connected or len(self._unsent) >= PUMP_QUEUE_DATAGRAMS:
+            return
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all(), name=f"sender {self.ice_username}")
+        self._unsent.append(packet)
+        self._wake.set()
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._unsent:
+                with contextlib.suppress(ConnectionError, pylibsrtp.Error, ValueError):
+                    await self._dtls._send_rtp(self._unsent.popleft())

@@ -11,22 +11,13 @@ from typing import NamedTuple
 AUDIO_CLOCK_HZ = 48_000
 VIDEO_CLOCK_HZ = 90_000
 
-_read_header = struct.Struct("!BBHLL").unpack_from
-_write_header = struct.Struct("!BBHLL").pack
+_FIXED = struct.Struct("!BBHLL")
 _read_u16 = struct.Struct("!H").unpack_from
 _write_u16 = struct.Struct("!H").pack
 
-
-class Header(NamedTuple):
-    """The fixed part of a packet; payload_at: where its payload begins; end: where it ends, padding cut off."""
-
-    marker: bool
-    payload_type: int
-    sequence: int
-    timestamp: int
-    ssrc: int
-    payload_at: int
-    end: int
+# The fixed 12 bytes (RFC 3550 §5.1): version and flags, marker bit and payload type, sequence, timestamp, SSRC.
+read_fixed = _FIXED.unpack_from
+pack_header = _FIXED.pack_into
 
 
 class Packet(NamedTuple):
@@ -42,32 +33,29 @@ class Packet(NamedTuple):
     arrived_ms: float
 
 
-def read_header(data: bytes) -> Header | None:
-    """Return the header of a decrypted packet, or None if it is none."""
-    size = len(data)
+def header_end(data: bytes | bytearray, size: int) -> tuple[int, int]:
+    """Return where the payload of a decrypted packet begins and where it ends, padding cut off; (0, 0) if it is none.
+
+    size: how much of data is the packet. Sources and header extensions are skipped.
+    """
     if size < 12:
-        return None
-    first, second, sequence, timestamp, ssrc = _read_header(data)
-    at, end = 12, size
-    if first != 0x80:
-        if first >> 6 != 2:
-            return None
-        at += 4 * (first & 0x0F)
-        if first & 0x10:
-            if at + 4 > size:
-                return None
-            at += 4 + 4 * _read_u16(data, at + 2)[0]
-        if first & 0x20:
-            end -= data[-1]
-        if at > end:
-            return None
-    return Header(second > 127, second & 0x7F, sequence, timestamp, ssrc, at, end)
+        return 0, 0
+    first = data[0]
+    if first >> 6 != 2:
+        return 0, 0
+    at, end = 12 + 4 * (first & 0x0F), size
+    if first & 0x10:
+        if at + 4 > size:
+            return 0, 0
+        at += 4 + 4 * _read_u16(data, at + 2)[0]
+    if first & 0x20:
+        end -= data[size - 1]
+    return (at, end) if at <= end else (0, 0)
 
 
-def write_packet(payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> bytes:
-    """Return a packet without header extensions; sequence and timestamp are cut to their width."""
-    second = payload_type | 0x80 if marker else payload_type
-    return _write_header(0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + payload
+def write_packet(second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> bytes:
+    """Return a packet without header extensions. second: marker bit and payload type; the rest is cut to its width."""
+    return _FIXED.pack(0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + payload
 
 
 def wrap_retransmission(sequence: int, payload: bytes) -> bytes:

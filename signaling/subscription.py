@@ -15,7 +15,9 @@ from signaling.answer import SentTrack
 from signaling.codecs import starts_keyframe
 from signaling.guard import Section
 from signaling.publication import Publication
-from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend, wrap_retransmission, write_packet
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend, wrap_retransmission
+
+SendRtp = Callable[[int, int, int, int, bytes], None]  # marker and payload type, sequence, timestamp, SSRC, payload
 
 MIN_STEP_MS: Final = 20  # between the last packet of one source and the first of the next
 
@@ -31,7 +33,7 @@ class Subscription:
         section: Section,
         track: SentTrack,
         *,
-        send_rtp: Callable[[bytes], None],
+        send_rtp: SendRtp,
         send_rtcp: Callable[[bytes], None],
         takes_bps: Callable[[float], int],
     ) -> None:
@@ -43,6 +45,7 @@ class Subscription:
         self._send_rtp = send_rtp
         self._send_rtcp = send_rtcp
         self._codecs = {codec.name: codec for codec in section.codecs}
+        self._ssrc = track.ssrc
         self._payload_type = section.payload_type
         self._retransmission_type = section.retransmission_type
         self._khz = (AUDIO_CLOCK_HZ if section.kind == "audio" else VIDEO_CLOCK_HZ) / 1000
@@ -95,9 +98,8 @@ class Subscription:
             self._sent_ms = packet.arrived_ms
         self._packets += 1
         self._octets += len(packet.payload)
-        self._send_rtp(
-            write_packet(self._payload_type, packet.marker, sequence, timestamp, self.track.ssrc, packet.payload)
-        )
+        second = self._payload_type | 0x80 if packet.marker else self._payload_type
+        self._send_rtp(second, sequence, timestamp, self._ssrc, packet.payload)
 
     def resend(self, lost: tuple[int, ...]) -> None:
         """Answer a NACK from the source's history, as RTX where the browser knows it."""
@@ -111,21 +113,17 @@ class Subscription:
             if packet is None:
                 continue
             timestamp = packet.timestamp + self._timestamp_offset
+            marker = 0x80 if packet.marker else 0
             if self._retransmission_type is None:
-                self._send_rtp(
-                    write_packet(self._payload_type, packet.marker, sent, timestamp, self.track.ssrc, packet.payload)
-                )
+                self._send_rtp(self._payload_type | marker, sent, timestamp, self._ssrc, packet.payload)
                 continue
             self._retransmission_sequence += 1
             self._send_rtp(
-                write_packet(
-                    self._retransmission_type,
-                    packet.marker,
-                    self._retransmission_sequence,
-                    timestamp,
-                    self.track.retransmission_ssrc,
-                    wrap_retransmission(sent, packet.payload),
-                )
+                self._retransmission_type | marker,
+                self._retransmission_sequence,
+                timestamp,
+                self.track.retransmission_ssrc,
+                wrap_retransmission(sent, packet.payload),
             )
 
     def request_keyframe(self, now_ms: float) -> None:

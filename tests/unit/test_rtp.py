@@ -15,7 +15,7 @@ from signaling.clocks import MemberClock, TrackClock
 from signaling.codecs import Codec
 from signaling.guard import Section
 from signaling.publication import Publication
-from signaling.rtp import extend, read_header, unwrap_retransmission, wrap_retransmission, write_packet
+from signaling.rtp import extend, header_end, read_fixed, unwrap_retransmission, wrap_retransmission, write_packet
 from signaling.subscription import Subscription
 
 KEYFRAME = b"\x10\x00\x9d\x01\x2a\x80\x02\xe0\x01" + bytes(20)
@@ -24,30 +24,24 @@ DELTA = b"\x10\x01" + bytes(20)
 
 def test_a_header_with_extension_sources_and_padding_is_read() -> None:
     body = struct.pack("!BBHLL", 0xB1, 0x80 | 111, 7, 1000, 42) + bytes(4) + b"\xbe\xde\x00\x01" + bytes(4)
-    header = read_header(body + b"sound" + b"\0\0\3")
-    assert header is not None
-    assert (header.marker, header.payload_type, header.sequence, header.timestamp, header.ssrc) == (
-        True,
-        111,
-        7,
-        1000,
-        42,
-    )
-    assert (body + b"sound")[header.payload_at : header.end] == b"sound"
+    packet = body + b"sound" + b"\0\0\3"
+    assert read_fixed(packet) == (0xB1, 0x80 | 111, 7, 1000, 42)
+    at, end = header_end(packet + b"what lay in the buffer before", len(packet))
+    assert packet[at:end] == b"sound"
 
 
 @given(st.binary(max_size=40))
 def test_no_bytes_make_reading_fail(data: bytes) -> None:
-    header = read_header(data)
-    assert header is None or 12 <= header.payload_at <= header.end <= len(data)
+    at, end = header_end(data, len(data))
+    assert (at, end) == (0, 0) or 12 <= at <= end <= len(data)
     rtcp.read(data)
     unwrap_retransmission(data)
 
 
 def test_what_is_written_is_read_back() -> None:
-    data = write_packet(96, True, 65_536 + 5, (1 << 32) + 9, 7, b"picture")
-    header = read_header(data)
-    assert header is not None and (header.sequence, header.timestamp, header.ssrc, header.marker) == (5, 9, 7, True)
+    data = write_packet(0x80 | 96, 65_536 + 5, (1 << 32) + 9, 7, b"picture")
+    assert read_fixed(data) == (0x80, 0x80 | 96, 5, 9, 7)
+    assert header_end(data, len(data)) == (12, len(data))
     assert unwrap_retransmission(wrap_retransmission(65_536 + 5, b"picture")) == (5, b"picture")
 
 
@@ -95,10 +89,9 @@ class Wire:
     def receive(self, sequence: int, payload: bytes = DELTA, *, at_ms: float = 0, ssrc: int = 55) -> None:
         self.source.receive(ssrc, sequence & 0xFFFF, sequence * 3_000, True, payload, at_ms)
 
-    def _take(self, data: bytes) -> None:
-        header = read_header(data)
-        assert header is not None
-        self.packets.append((header.sequence, header.timestamp, header.ssrc, data[header.payload_at :]))
+    def _take(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
+        assert second & 0x80, "the marker bit of the packets below"
+        self.packets.append((sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc, payload))
 
 
 def test_a_new_picture_begins_with_a_keyframe_which_is_asked_for() -> None:
@@ -179,10 +172,8 @@ def _h264_wire(*codecs: Codec) -> tuple[Publication, Subscription, list[tuple[in
     """A publication of H.264, a viewer who takes these codecs, and what that viewer got: payload type and payload."""
     got: list[tuple[int, bytes]] = []
 
-    def take(data: bytes) -> None:
-        header = read_header(data)
-        assert header is not None
-        got.append((header.payload_type, data[header.payload_at :]))
+    def take(second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
+        got.append((second & 0x7F, payload))
 
     source = Publication(
         "video", TrackClock(90_000, MemberClock()), codec="h264", our_ssrc=1, nacks=True, send_rtcp=lambda _: None
@@ -210,6 +201,17 @@ def test_a_viewer_who_cannot_decode_a_codec_gets_none_of_it_and_asks_for_nothing
     source.receive(55, 1, 0, True, b"\x67parameters", 0)
     slot.tick(1_000)
     assert not slot.takes(source) and got == [] and not source.wants_keyframe
+
+
+def test_what_is_too_old_to_be_of_use_is_forgotten() -> None:
+    wire = Wire()
+    for n in range(60):
+        wire.receive(n, KEYFRAME, at_ms=n * 40)
+    wire.source.tick(59 * 40)
+    wire.slot.resend(tuple(packet[0] for packet in wire.packets))
+    assert len(wire.packets) == 60 + 38, "those of the last 1.5 s"
+    wire.receive(3, KEYFRAME, at_ms=59 * 40)
+    assert len(wire.packets) == 60 + 38, "a copy of one that was forgotten is not new"
 
 
 def test_receiver_reports_count_what_is_lost() -> None:

@@ -1,0 +1,229 @@
+"""The UDP sockets that all links of a process share: one per offered address, so a firewall opens one port.
+
+Owns who is behind which remote address, and what happens when a socket takes no more. A STUN check finds its link by
+the user name in it; only when the link has authenticated it (aioice does) does its address count as the link's, and
+media and DTLS are taken from there. Everything else is dropped unread. What a packet means is the link's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import deque
+from typing import Final, Protocol
+
+from signaling.guard import MAX_DATAGRAM_BYTES
+from signaling.ice import IceSettings, OpenSocket, open_sockets
+
+logger = logging.getLogger(__name__)
+
+Address = tuple[str, int]
+Sendable = bytes | memoryview
+
+BUFFER_BYTES: Final = 2048  # a larger datagram is cut off, and then too large
+DATAGRAMS_PER_WAKE: Final = 64  # then timers and sockets of others have their turn
+SMALL_BYTES: Final = 300  # sound and feedback
+MAX_WAITING: Final = 256
+
+_BINDING_REQUEST, _BINDING_RESPONSE, _BINDING_ERROR = 0x0001, 0x0101, 0x0111
+_MAGIC_COOKIE = 0x2112A442
+_USERNAME = 0x0006
+_MAX_ATTRIBUTES = 16
+_read_stun = struct.Struct("!HHL").unpack_from
+_read_attribute = struct.Struct("!HH").unpack_from
+
+
+class Line(Protocol):
+    """One link's end at one socket. The port calls it with what came for the link."""
+
+    def take_stun(self, data: bytes, address: Address) -> None:
+        """A check for this link, or an answer to one of its own; neither is authenticated yet."""
+
+    def take_dtls(self, data: bytes) -> None: ...
+
+    def take_media(self, size: int) -> None:
+        """RTP or RTCP, as it arrived, in the first `size` bytes of the port's `incoming`."""
+
+    def waits_for(self, transaction_id: bytes) -> bool:
+        """Return whether an answer to this check is still expected."""
+
+    def fail(self) -> None:
+        """What came for this link could not be handled: it ends, nobody else does."""
+
+
+class PortSocket:
+    """One UDP socket and whom its datagrams belong to. host: the address to offer. dropped: datagrams not sent."""
+
+    def __init__(self, opened: OpenSocket, incoming: bytearray) -> None:
+        self.host = opened.host
+        self.port: int = opened.socket.getsockname()[1]
+        self.dropped = 0
+        self._socket = opened.socket
+        self._is_ipv6 = opened.socket.family == socket.AF_INET6
+        self._incoming = incoming
+        self._by_name: dict[bytes, Line] = {}
+        self._by_address: dict[Address, Line] = {}
+        self._challengers: dict[Address, Line] = {}
+        self._waiting: deque[tuple[bytes, Address]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._drain)
+
+    def join(self, name: str, line: Line) -> None:
+        """name: the ICE user name that others' checks of this link begin with."""
+        self._by_name[name.encode()] = line
+
+    def admit(self, address: Address, line: Line) -> None:
+        """A check from this address was authenticated for this line.
+
+        Somebody else's address does not become the line's by that, since a check's source can be forged: first
+        the line's own check of it must succeed (take_over).
+        """
+        owner = self._by_address.setdefault(address, line)
+        if owner is not line:
+            self._challengers[address] = line
+
+    def take_over(self, address: Address, line: Line) -> None:
+        """Our own check of this address was answered by the line's browser: it is there."""
+        self._by_address[address] = line
+        self._challengers.pop(address, None)
+
+    def leave(self, name: str, line: Line, addresses: set[Address]) -> None:
+        """Forget a line, its name and its addresses."""
+        self._by_name.pop(name.encode(), None)
+        for owners in (self._by_address, self._challengers):
+            for address in addresses:
+                if owners.get(address) is line:
+                    del owners[address]
+
+    def send(self, data: Sendable, address: Address) -> None:
+        """Send now. A socket that takes no more loses pictures; sound and feedback wait a little."""
+        try:
+            self._socket.sendto(data, address)
+        except BlockingIOError:
+            self._wait(data, address)
+        except OSError:  # no route at the moment; checks of consent decide when the other side is gone
+            self.dropped += 1
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+
+    def _drain(self) -> None:
+        receive, incoming, by_address = self._socket.recvfrom_into, self._incoming, self._by_address
+        for _ in range(DATAGRAMS_PER_WAKE):
+            try:
+                size, address = receive(incoming)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # a message of the network about an earlier datagram
+                continue
+            if not 0 < size <= MAX_DATAGRAM_BYTES:
+                continue
+            if self._is_ipv6:
+                address = address[:2]
+            first = incoming[0]
+            if first < 4:  # RFC 7983 tells the kinds apart
+                line = self._find_stun(incoming, size, address)
+            else:
+                line = by_address.get(address)
+            if line is None:
+                continue
+            try:
+                if 127 < first < 192:
+                    line.take_media(size)
+                elif first < 4:
+                    line.take_stun(bytes(incoming[:size]), address)
+                elif 19 < first < 64:
+                    line.take_dtls(bytes(incoming[:size]))
+            except Exception:
+                logger.exception("a datagram could not be handled")
+                line.fail()
+
+    def _find_stun(self, data: bytearray, size: int, address: Address) -> Line | None:
+        if size < 20:
+            return None
+        kind, _, cookie = _read_stun(data)
+        if cookie != _MAGIC_COOKIE:
+            return None
+        if kind == _BINDING_REQUEST:
+            return self._by_name.get(local_name(data, size))
+        if kind in (_BINDING_RESPONSE, _BINDING_ERROR):
+            transaction_id = bytes(data[8:20])
+            for line in (self._by_address.get(address), self._challengers.get(address)):
+                if line is not None and line.waits_for(transaction_id):
+                    return line
+        return None
+
+    def _wait(self, data: Sendable, address: Address) -> None:
+        if len(data) > SMALL_BYTES or len(self._waiting) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        if not self._waiting:
+            self._loop.add_writer(self._socket.fileno(), self._send_waiting)
+        self._waiting.append((bytes(data), address))
+
+    def _send_waiting(self) -> None:
+        while self._waiting:
+            data, address = self._waiting[0]
+            try:
+                self._socket.sendto(data, address)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.dropped += 1
+            self._waiting.popleft()
+        self._loop.remove_writer(self._socket.fileno())
+
+
+class Port:
+    """The sockets of one process for one IceSettings. incoming, outgoing: one datagram each, for whoever handles it."""
+
+    def __init__(self, settings: IceSettings) -> None:
+        """Raises OSError if no socket could be opened."""
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.incoming, self.outgoing = bytearray(BUFFER_BYTES), bytearray(BUFFER_BYTES)
+        self.sockets = [PortSocket(opened, self.incoming) for opened in open_sockets(settings)]
+        self.links = 0
+
+    def release(self) -> None:
+        """One link less; the last one closes the sockets."""
+        self.links -= 1
+        if self.links == 0:
+            _open_ports.remove(self)
+            for one in self.sockets:
+                one.close()
+
+
+_open_ports: list[Port] = []
+
+
+def take_port(settings: IceSettings) -> Port:
+    """Return the process's port for these settings, opened if this is its first link. Pair with release().
+
+    Raises OSError if no socket could be opened.
+    """
+    loop = asyncio.get_running_loop()
+    port = next((port for port in _open_ports if port.settings == settings and port.loop is loop), None)
+    if port is None:
+        port = Port(settings)
+        _open_ports.append(port)
+    port.links += 1
+    return port
+
+
+def local_name(data: bytes | bytearray, size: int) -> bytes:
+    """Return the receiver's part of a STUN request's USERNAME (RFC 8445 §7.2.2), empty if there is none."""
+    at = 20
+    for _ in range(_MAX_ATTRIBUTES):
+        if at + 4 > size:
+            break
+        kind, length = _read_attribute(data, at)
+        at += 4
+        if kind == _USERNAME:
+            return bytes(data[at : min(at + length, size)]).partition(b":")[0]
+        at += length + (-length & 3)
+    return b""
