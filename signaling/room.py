@@ -1,8 +1,8 @@
 """One room: who is in, who waits, what is shared, whether it is recorded. Messages in, effects out; no I/O, no clock.
 
 Owns who comes and goes and who may do what; the rules of doors, recording and table are in files of their own.
-`live_room.py` carries the effects out, in order. now_ms is ms since this object was made; what people and the application
-see is the room's clock, ms since the consultation's start.
+`live_room.py` carries the effects out, in order. now_ms is ms since this object was made; what people and the
+application see is the room's clock, ms since the consultation's start.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ RECORD = N_("Record")
 class CallPage:
     """What the page shows and its script needs. with_name: the other side. after_url: where an ended call leads."""
 
+    call_id: str
     is_guest: bool
     is_staff: bool
     is_open: bool
@@ -58,6 +59,7 @@ class CallPage:
 
     def for_script(self) -> dict[str, Any]:
         return {
+            "call_id": self.call_id,
             "is_staff": self.is_staff,
             "is_open": self.is_open,
             "seat_url": self.seat_url,
@@ -83,7 +85,8 @@ async def show_call_to_visit(request: web.Request) -> web.Response:
     if visit.is_guest:  # learns of a record when it is shown, and not what it is called
         kept, asked = [replace(record, title=reader_words(request).gettext(RECORD)) for record in kept], []
     page = CallPage(
-        is_guest=visit.is_guest, is_staff=False, is_open=may_join_at(visit, now), with_name=visit.expert_name,
+        call_id=str(visit.appointment_id), is_guest=visit.is_guest, is_staff=False,
+        is_open=may_join_at(visit, now), with_name=visit.expert_name,
         host_name=visit.expert_name, seat_url="/visit/seat", after_url="/visit/after", ends_at=visit.ends_at,
         records=kept, questions=asked, chat=chat,
     )  # fmt: skip
@@ -99,6 +102,15 @@ async def show_call_to_visit(request: web.Request) -> web.Response:
         "staff": None,  # a browser may hold a sign-in, too; this page is the patient's
     }
     return render(request, "room/call.html", values)
+
+
+@routes.get("/visit/chat")
+async def read_chat(request: web.Request) -> web.Response:
+    """What was written so far: for somebody let in by a room that had to open again and has forgotten it."""
+    visit = await require_visit(request)
+    async with request.app[POOL].acquire() as conn:
+        chat = await service.list_chat(conn, visit.appointment_id, str(visit.id))
+    return web.json_response({"chat": [_line_for_script(line) for line in chat]}, headers={"Cache-Control": "no-store"})
 
 
 @routes.get("/appointments/{id}/call")
@@ -117,7 +129,8 @@ async def show_call_to_staff(request: web.Request) -> web.Response:
         raise web.HTTPSeeOther(f"/cases/{appointment.case_id}")
     kept, asked = await _read_case(request, appointment.case_id)
     page = CallPage(
-        is_guest=False, is_staff=True, is_open=True, with_name=details.patient_name, host_name=details.expert_name,
+        call_id=str(appointment_id), is_guest=False, is_staff=True, is_open=True,
+        with_name=details.patient_name, host_name=details.expert_name,
         seat_url=f"/appointments/{appointment_id}/seat", after_url=f"/cases/{appointment.case_id}",
         ends_at=appointment.ends_at, records=kept, questions=asked, chat=chat,
     )  # fmt: skip

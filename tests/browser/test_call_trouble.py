@@ -20,6 +20,7 @@ from tests.browser.call_page import (
     agree,
     arrange_call,
     arrange_in,
+    invite,
     let_in,
     open_expert,
     open_patient,
@@ -33,6 +34,10 @@ from tests.conftest import Database, Server
 pytestmark = pytest.mark.timeout(180)  # two Chromium processes on a busy machine
 
 LOST = "[data-band=line]:not([hidden])"
+KEPT = """Object.keys(sessionStorage).filter((one) => one.startsWith("consult-call "))
+  .map((one) => JSON.parse(sessionStorage.getItem(one)))"""
+RECORDED_S = """document.querySelector("[data-recording-time]").textContent.split(":")
+  .reduce((sum, part) => sum * 60 + Number(part), 0)"""
 
 
 async def test_a_killed_server_costs_a_second_of_the_recording_and_nothing_else(
@@ -89,6 +94,86 @@ async def test_a_killed_server_costs_a_second_of_the_recording_and_nothing_else(
             assert second.offset_ms > killed_ms
         assert all(one.left_ms is not None for one in there)
         assert not list((tmp_path / "home" / "spool").iterdir())
+    finally:
+        consult.stop()
+
+
+async def test_what_was_written_and_decided_while_the_line_was_down_outlives_a_reload(
+    server: Server, tmp_path: Path
+) -> None:
+    call = await arrange_call(server)
+    async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+        expert = await open_expert(expert_browser, server, call)
+        patient = await open_patient(patient_browser, server, call)
+        await let_in(expert, patient)
+        await agree(expert, patient)
+        await patient.route("**/visit/seat", lambda route: route.abort())
+        await patient.evaluate("() => window.lines.at(-1).close()")
+        await patient.wait_for_selector(LOST)
+        await write_in_chat(patient, "I forgot to say: I take aspirin.")
+        await patient.fill("#chat-text", "And another")
+        await patient.click("[data-recording-button]")
+        await patient.click("[data-recording-act=withdraw]")
+        await patient.wait_for_selector("text=Your choice is kept and sent as soon as you are back.")
+        await patient.reload()
+        await patient.wait_for_selector("body[data-phase=joining]")
+        assert await patient.evaluate("() => localStorage.length") <= 1, "the choice of devices at most"
+        await patient.unroute("**/visit/seat")
+        await patient.wait_for_selector(INSIDE)
+        await expert.wait_for_selector("text=I forgot to say: I take aspirin.", state="attached")
+        await expert.wait_for_selector(".room[data-recording-state=off]")
+        await patient.wait_for_selector(".chat-line[data-pending=false]", state="attached")
+        assert await patient.input_value("#chat-text") == "And another"
+        await patient.wait_for_function(f"() => {KEPT}.length === 1 && {KEPT}[0].lines.length === 0")
+        await patient.wait_for_function(f"() => {KEPT}[0].wishes.length === 0")
+        await patient.reload()
+        await patient.wait_for_selector(INSIDE)
+        assert await read_chat(patient) == ["I forgot to say: I take aspirin."]
+        assert await read_chat(expert) == ["I forgot to say: I take aspirin."]
+        await _end(expert)
+        await patient.wait_for_selector("[data-part=ending]:not([hidden])")
+        assert await patient.evaluate(f"() => {KEPT}.length") == 0, "nothing stays in the tab"
+
+
+async def test_after_a_killed_server_pages_that_were_reloaded_and_newcomers_find_everything(
+    database: Database, tmp_path: Path
+) -> None:
+    consult = Consult(database.url, tmp_path / "home")
+    consult.start("web", "worker")
+    call = await arrange_in(database.pool, open_store((tmp_path / "home" / "files").as_uri()))
+    try:
+        async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+            expert = await open_expert(expert_browser, consult, call)
+            patient = await open_patient(patient_browser, consult, call)
+            await let_in(expert, patient)
+            await agree(expert, patient)
+            turned = f".stage[data-record='{call.picture.id}'][data-rotation='90']"
+            await _show(expert, call.picture.id)
+            await expert.click("[data-view=turn]")
+            await patient.wait_for_selector(turned)
+            await write_in_chat(expert, "Written before the server was lost.")
+            await patient.wait_for_selector("[data-chat-count]:not([hidden])")
+            await expert.wait_for_function(f"() => {RECORDED_S} >= 8")
+            recorded_s = await expert.evaluate(f"() => {RECORDED_S}")
+
+            consult.kill("web")
+            consult.start("web")
+            await asyncio.gather(expert.reload(), patient.reload())
+            for page in (expert, patient):
+                await page.wait_for_selector(turned)
+                await page.wait_for_selector(".room[data-recording-state=on]")
+                assert await page.evaluate(f"() => {RECORDED_S}") >= recorded_s - 4, (
+                    "it goes on, it does not begin anew"
+                )
+
+            mine = await invite(database.pool, call, "Rui Interpreter", "interpreter")
+            guest = await open_patient(patient_browser, consult, mine)
+            await let_in(expert, guest)
+            await guest.wait_for_selector("text=Written before the server was lost.", state="attached")
+            assert await read_chat(guest) == ["Written before the server was lost."]
+            await guest.wait_for_selector(turned)
+            assert await guest.evaluate(f"() => {RECORDED_S}") >= recorded_s - 4
+            await _end(expert)
     finally:
         consult.stop()
 

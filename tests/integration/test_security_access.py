@@ -50,6 +50,7 @@ SERVES: dict[str, set[str]] = {
     "GET /visit/devices": VISITORS,
     "GET /visit/recording": VISITORS,
     "GET /visit/call": VISITORS,
+    "GET /visit/chat": VISITORS,
     "GET /visit/after": VISITORS,
     "GET /visit/records": PATIENTS,
     "POST /visit/steps/{step}": VISITORS,

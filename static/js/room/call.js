@@ -21,7 +21,10 @@
 
 import { Emitter } from "./emitter.js";
 import * as wire from "./protocol.js";
+import { Wishes } from "./wishes.js";
 
+/** @type {Set<EndingReason>} endings after which nothing typed here is of use any more */
+const OVER = new Set(/** @type {const} */ (["ended", "expired", "refused", "removed", "idle"]));
 const NO_PLACE = new Set(["room.full", "lobby.full", "version.unsupported"]);
 
 /** @extends {Emitter<Topics>} */
@@ -47,15 +50,21 @@ export class Call extends Emitter {
   #revision = 0;
   /** @type {{microphone: boolean, camera: boolean}} */
   #devices = { microphone: false, camera: false };
+  #heardAt = 0;
   #connection;
+  #memory;
+  #wishes;
 
   /**
    * @param {import("./connection.js").Connection} connection
+   * @param {import("./memory.js").Memory} memory
    * @param {import("./protocol.js").ChatLine[]} [chat] what was written before this page; a room that had to open again forgot it
    */
-  constructor(connection, chat = []) {
+  constructor(connection, memory, chat = []) {
     super();
     this.#connection = connection;
+    this.#memory = memory;
+    this.#wishes = new Wishes(connection, memory);
     this.#keepLines(chat);
     connection.on("message", (message) => this.#take(message));
     connection.on("state", (state) => this.emit("line", state));
@@ -98,34 +107,35 @@ export class Call extends Emitter {
   }
 
   endForEveryone() {
-    return this.#connection.send(wire.end());
+    this.#sendNow(wire.end());
   }
 
   /** @param {string} memberId */
   admit(memberId) {
-    this.#connection.send(wire.admit(memberId));
+    this.#sendNow(wire.admit(memberId));
   }
 
   /** @param {string} memberId */
   refuse(memberId) {
-    this.#connection.send(wire.refuse(memberId));
+    this.#sendNow(wire.refuse(memberId));
   }
 
   /** @param {boolean} given */
   answerConsent(given) {
-    return this.#connection.send(wire.setConsent(given, this.recording.wording));
+    this.#wish("consent", wire.setConsent(given, this.recording.wording));
   }
 
   /** @param {boolean} wanted */
   setRecording(wanted) {
-    return this.#connection.send(wire.setRecording(wanted));
+    this.#wish("recording", wire.setRecording(wanted));
   }
 
   /** Move what everybody sees; it moves here at once. @param {import("./protocol.js").View} view */
   show(view) {
     this.view = wire.tidyView(view);
     this.viewBy = this.me;
-    this.#connection.send(wire.show(this.view, ++this.#revision));
+    const message = wire.show(this.view, ++this.#revision);
+    if (!this.#connection.send(message)) this.#wishes.keep("show", message);
     this.emit("view", { view: this.view, by: this.me });
   }
 
@@ -149,6 +159,7 @@ export class Call extends Emitter {
     };
     this.chat = [...this.chat, line];
     this.emit("chat", this.chat);
+    this.#keepPending();
     this.#connection.send(wire.say(text, line.line_id));
   }
 
@@ -160,6 +171,12 @@ export class Call extends Emitter {
     this.#connection.send(wire.setDevices(devices.microphone, devices.camera));
   }
 
+  /** What was written before this page came in, and this room does not know. @param {wire.ChatLine[]} lines */
+  takeEarlierLines(lines) {
+    const known = new Set(this.chat.map(nameOf));
+    this.#keepLines(lines.filter((line) => !known.has(nameOf(line))));
+  }
+
   /** @param {string} sdp @param {number} attempt */
   offer(sdp, attempt) {
     return this.#connection.send(wire.offer(sdp, attempt));
@@ -169,10 +186,29 @@ export class Call extends Emitter {
     return this.#connection.send(wire.askIceServers());
   }
 
+  // What waits for the line ---------------------------------------------------------------------------------------------
+
+  /** What makes no sense later: whoever pressed must know that nothing happened. @param {wire.Outgoing} message */
+  #sendNow(message) {
+    if (!this.#connection.send(message)) this.emit("fault", offline("line.lost"));
+  }
+
+  /** What was decided counts also when the line is down, and after a reload. @param {string} name
+   * @param {wire.Outgoing} message */
+  #wish(name, message) {
+    if (!this.#wishes.make(name, message)) this.emit("fault", offline("line.kept"));
+  }
+
+  #keepPending() {
+    const lines = this.chat.filter((line) => line.pending);
+    if (lines.length || this.#memory.kept.lines.length) this.#memory.keep({ lines });
+  }
+
   // What the server says ------------------------------------------------------------------------------------------------
 
   /** @param {import("./protocol.js").Incoming} message */
   #take(message) {
+    this.#heardAt = performance.now();
     switch (message.type) {
       case "waiting":
         this.me = message.member_id;
@@ -213,6 +249,8 @@ export class Call extends Emitter {
       case "ice_servers":
         return this.emit("ice", message);
       case "pong":
+        this.#wishes.confirm(message.n);
+        this.#keepSeen();
     }
   }
 
@@ -225,14 +263,16 @@ export class Call extends Emitter {
 
   /** @param {import("./protocol.js").Welcome} message */
   #enter(message) {
-    const [before, by] = [this.view, this.viewBy];
     this.me = message.member_id;
+    this.#memory.open(this.me);
+    const { seen, lines } = this.#memory.kept;
     this.#clockOffset_ms = message.now_ms - performance.now();
     this.members = new Map(message.members.map((member) => [member.member_id, member]));
     this.knocks = new Map(message.knocks.map((member) => [member.member_id, member]));
     this.view = message.view;
     this.viewBy = message.view_by;
-    this.#keepLines(message.chat);
+    const known = new Set([...this.chat, ...message.chat].map(nameOf));
+    this.#keepLines([...message.chat, ...lines.filter((line) => !known.has(nameOf(line)))]);
     this.#become("inside");
     this.emit("welcome", message);
     this.emit("members", this.members);
@@ -240,8 +280,11 @@ export class Call extends Emitter {
     this.emit("view", { view: this.view, by: this.viewBy });
     this.#takeRecording(message.recording, message.now_ms);
     this.setDevices(this.#devices);
-    // Nobody has shown anything in this room: it had to open again, and everybody was looking at this.
-    if (before.record_id !== null && message.view_by === null && (by === this.me || this.may("host"))) this.show(before);
+    // The room had to open again and has forgotten what everybody was looking at.
+    if (seen && message.reopened_ms !== null && seen.at_ms <= message.reopened_ms) this.#connection.send(wire.recall(seen));
+    // Moved while the line was down; somebody else's later move counts more.
+    if (message.view_by !== null && message.view_by !== this.me) this.#wishes.drop("show");
+    this.#wishes.send();
     for (const line of this.chat) if (line.pending) this.#connection.send(wire.say(line.text, line.line_id));
   }
 
@@ -252,6 +295,7 @@ export class Call extends Emitter {
     this.view = message.view;
     this.viewBy = message.by;
     this.emit("view", { view: message.view, by: message.by });
+    this.#keepSeen();
   }
 
   /** @param {import("./protocol.js").Recording} recording @param {number} now_ms */
@@ -260,6 +304,20 @@ export class Call extends Emitter {
     this.#recordingAt_ms = now_ms;
     this.#clockOffset_ms = now_ms - performance.now();
     this.emit("recording", recording);
+    this.#keepSeen();
+  }
+
+  /** Kept for a room that has to open again, also when this page is loaded anew at that moment. */
+  #keepSeen() {
+    if (this.phase !== "inside") return;
+    const silent_ms = performance.now() - this.#heardAt;
+    this.#memory.keep({
+      seen: {
+        view: this.view,
+        on_ms: Math.round(this.recorded_ms - (this.recording.state === "on" ? silent_ms : 0)),
+        at_ms: Math.round(this.now_ms - silent_ms),
+      },
+    });
   }
 
   /** @param {import("./protocol.js").Left} message */
@@ -283,11 +341,13 @@ export class Call extends Emitter {
     for (const line of lines) known.set(nameOf(line), line);
     this.chat = [...known.values()].sort((one, other) => one.at_ms - other.at_ms);
     this.emit("chat", this.chat);
+    this.#keepPending();
   }
 
   /** @param {Ending} ending */
   #finish(ending) {
     this.#connection.close();
+    if (OVER.has(ending.reason)) this.#memory.forget();
     this.#become("over");
     this.emit("over", ending);
   }
@@ -298,6 +358,11 @@ export class Call extends Emitter {
     this.phase = phase;
     this.emit("phase", phase);
   }
+}
+
+/** A word of this page's own, as if the room had said it. @param {string} code @returns {wire.Fault} */
+function offline(code) {
+  return { type: "error", code, message: "", reference: "", of: null };
 }
 
 /** What tells a line from all others; a line_id is its writer's own choice. @param {Line} line */

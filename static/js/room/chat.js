@@ -8,10 +8,11 @@ import { clock, tintOf } from "./people.js";
 
 /**
  * @param {HTMLElement} root the room
- * @param {{call: import("./call.js").Call, panels: import("./panels.js").Panels}} given
+ * @param {{call: import("./call.js").Call, panels: import("./panels.js").Panels,
+ *   memory: import("./memory.js").Memory}} given
  * @returns {() => void}
  */
-export function mount(root, { call, panels }) {
+export function mount(root, { call, panels, memory }) {
   const list = find(root, "[data-chat-lines]", HTMLElement);
   const empty = find(root, "[data-chat-empty]", HTMLElement);
   const form = find(root, "[data-chat-form]", HTMLFormElement);
@@ -53,11 +54,15 @@ export function mount(root, { call, panels }) {
     if (!text) return field.focus();
     call.say(text);
     field.value = "";
+    memory.keep({ draft: "" });
     list.scrollTop = list.scrollHeight;
   }, { signal: stop.signal });
 
+  field.addEventListener("input", () => memory.keep({ draft: field.value }), { signal: stop.signal });
+
   const off = [
     call.on("chat", draw),
+    call.on("welcome", () => (field.value ||= memory.kept.draft)),
     call.on("said", (line) => {
       if (line.member_id === call.me || panels.open === "chat") return;
       unread += 1;
@@ -71,6 +76,7 @@ export function mount(root, { call, panels }) {
     }),
   ];
   draw();
+  field.value ||= memory.kept.draft;
   return () => {
     stop.abort();
     off.forEach((one) => one());

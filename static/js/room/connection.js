@@ -76,6 +76,12 @@ export class Connection extends Emitter {
     return true;
   }
 
+  /** Asks for an answer now. @returns {number} what `pong` will say */
+  ping() {
+    this.send(ping(++this.#pings));
+    return this.#pings;
+  }
+
   async #attempt() {
     const generation = ++this.#generation;
     try {
@@ -127,7 +133,7 @@ export class Connection extends Emitter {
   /** @param {WebSocket} socket */
   #beat(socket) {
     if (performance.now() - this.#heardAt > SILENCE_MS) return this.#lost(socket);
-    this.send(ping(++this.#pings));
+    this.ping();
   }
 
   /** @param {WebSocket} socket */
@@ -160,7 +166,7 @@ export class Connection extends Emitter {
   #hurry() {
     if (!this.#wanted) return;
     if (this.#socket) {
-      if (this.#socket.readyState === WebSocket.OPEN) this.send(ping(++this.#pings));
+      if (this.#socket.readyState === WebSocket.OPEN) this.ping();
       return;
     }
     this.#failures = 0;

@@ -13,6 +13,8 @@ export function faultWords(fault) {
     case "grant.missing": return _("Your role in this call does not include that.");
     case "message.too_many": return _("That was very much at once. Please wait a moment.");
     case "message.too_large": return _("That message is too long. Please shorten it and send it again.");
+    case "line.lost": return _("You are offline for a moment, so nothing happened. Please press again when you are back.");
+    case "line.kept": return _("You are offline for a moment. Your choice is kept and sent as soon as you are back.");
     case "offer.refused":
     case "offer.too_large": return _("Sound and picture could not be started. We keep trying; chat and records work.");
     default: return _("Something went wrong on our side. Your seat is kept. Reference {reference}.", { reference: fault.reference });

@@ -11,6 +11,7 @@ import { ready } from "../words.js";
 import { mountBands } from "./bands.js";
 import { Call } from "./call.js";
 import * as chat from "./chat.js";
+import { fetchEarlierLines } from "./earlier_lines.js";
 import { Connection } from "./connection.js";
 import * as consent from "./consent.js";
 import * as controls from "./controls.js";
@@ -23,6 +24,7 @@ import * as knocks from "./knocks.js";
 import * as lobby from "./lobby.js";
 import { Looking } from "./looking.js";
 import { Media } from "./media.js";
+import { Memory } from "./memory.js";
 import { OwnDevices } from "./own_devices.js";
 import { Panels } from "./panels.js";
 import { mountPointers } from "./pointer.js";
@@ -33,7 +35,7 @@ import { mountHands } from "./stage_hands.js";
 import * as viewBar from "./view_bar.js";
 
 /**
- * @typedef {{is_staff: boolean, is_open: boolean, seat_url: string, after_url: string, host_name: string, ends_at: string,
+ * @typedef {{call_id: string, is_staff: boolean, is_open: boolean, seat_url: string, after_url: string, host_name: string, ends_at: string,
  *   records: import("./stage.js").CaseRecord[], chat: import("./protocol.js").ChatLine[]}} Given
  */
 
@@ -46,7 +48,8 @@ const given = JSON.parse(document.body.dataset.call ?? "{}");
 const room = find(document, ".room", HTMLElement);
 const ending = find(document, '[data-part="ending"]', HTMLElement);
 const connection = new Connection(given.seat_url);
-const call = new Call(connection, given.chat);
+const memory = new Memory(given.call_id);
+const call = new Call(connection, memory, given.chat);
 const own = new OwnDevices();
 const media = new Media(own);
 const quality = new Quality(media, () => call.me);
@@ -78,7 +81,7 @@ function mountRoom() {
   const showing = () => (room.dataset.showing = looking.view.record_id === null ? "faces" : "record");
   const unmounts = [
     viewBar.mount(record, { call, looking, stage, act: hands.act, hostName: given.host_name }),
-    chat.mount(room, { call, panels }),
+    chat.mount(room, { call, panels, memory }),
     consent.mount(room, { call }),
     recording.mount(room, { call, dialogs }),
     knocks.mount(room, { call }),
@@ -142,6 +145,8 @@ call.on("phase", (phase) => {
   }
 });
 call.on("welcome", (message) => {
+  // Staff had the lines with the page; somebody who was let in since did not.
+  if (message.reopened_ms !== null && !given.is_staff) void fetchEarlierLines((lines) => call.takeEarlierLines(lines));
   call.setDevices(own.sends);
   media.start(message, message.media_attempt);
 });

@@ -20,7 +20,7 @@
  * @typedef {{type: "knock_gone", member_id: string}} KnockGone
  * @typedef {{type: "welcome", member_id: string, now_ms: number, started_at: string, members: Member[], knocks: Member[],
  *   view: View, view_by: string|null, recording: Recording, chat: ChatLine[], ice_servers: RTCIceServer[],
- *   media_attempt: number|null, ice_policy: RTCIceTransportPolicy}} Welcome
+ *   media_attempt: number|null, reopened_ms: number|null, ice_policy: RTCIceTransportPolicy}} Welcome
  * @typedef {{type: "ice_servers", ice_servers: RTCIceServer[], ice_policy: RTCIceTransportPolicy}} IceServers
  * @typedef {{type: "joined", member: Member}} Joined
  * @typedef {{type: "changed", member: Member}} Changed
@@ -90,6 +90,8 @@ export const setConsent = (given, wording) => ({ type: "set_consent", given, wor
 export const setRecording = (wanted) => ({ type: "set_recording", wanted });
 /** @param {View} view @param {number} revision @returns {Outgoing} */
 export const show = (view, revision) => ({ type: "show", view: tidyView(view), revision });
+/** @param {{view: View, on_ms: number, at_ms: number}} seen @returns {Outgoing} */
+export const recall = ({ view, on_ms, at_ms }) => ({ type: "recall", view: tidyView(view), on_ms: whole(on_ms), at_ms: whole(at_ms) });
 /** @param {number} x @param {number} y @param {boolean} visible @returns {Outgoing} */
 export const point = (x, y, visible) => ({ type: "point", x: unit(x), y: unit(y), visible });
 /** @param {string} text @param {string} lineId @returns {Outgoing} */
@@ -119,6 +121,11 @@ export function tidyView(view) {
     y: unit(view.y),
     rotation: view.rotation,
   };
+}
+
+/** @param {number} value */
+function whole(value) {
+  return Math.max(0, Math.round(value));
 }
 
 /** @param {number} value */
