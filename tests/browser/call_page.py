@@ -6,7 +6,7 @@ Owns the case with its records, the appointment and the sessions. Who presses wh
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -61,6 +61,9 @@ TURNED_MS = """(page) => new Promise((done) => {
 })"""
 INSIDE = "body[data-phase=inside]"
 OTHER = ".tile:not(.is-me)"
+
+
+Prepare = Callable[[BrowserContext], Awaitable[None]]
 
 
 class Place(Protocol):
@@ -190,15 +193,24 @@ async def two_browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]
         yield expert, patient
 
 
-async def open_expert(browser: Browser, server: Place, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
+async def open_expert(
+    browser: Browser, server: Place, call: Arranged, viewport: dict[str, int] = DESKTOP, prepare: Prepare | None = None
+) -> Page:
+    """prepare: what is done to the browser's context before the page is opened."""
     context = await _context(browser, server, "consult_staff", call.expert_token, viewport)
+    if prepare is not None:
+        await prepare(context)
     page = await context.new_page()
     await page.goto(f"{server.url}/appointments/{call.appointment_id}/call")
     return page
 
 
-async def open_patient(browser: Browser, server: Place, call: Arranged, viewport: dict[str, int] = DESKTOP) -> Page:
+async def open_patient(
+    browser: Browser, server: Place, call: Arranged, viewport: dict[str, int] = DESKTOP, prepare: Prepare | None = None
+) -> Page:
     context = await _context(browser, server, "consult_visit", call.visit_token, viewport)
+    if prepare is not None:
+        await prepare(context)
     page = await context.new_page()
     await page.goto(f"{server.url}/visit/call")
     return page

@@ -15,7 +15,7 @@ from typing import Any
 import aioice.ice
 import numpy as np
 import pytest
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
@@ -105,10 +105,21 @@ class Tone(MediaStreamTrack):
 
 
 class Browser:
-    """One member. frames: how many were decoded, by mid. luma: the latest picture's grey, by mid."""
+    """One member. codec: what alone their pictures are offered in, else all that aiortc knows.
+
+    frames: how many were decoded, by mid. luma: the latest picture's grey, by mid.
+    """
 
     def __init__(
-        self, member_id: str, *, luma: int = 60, audio: bool = True, video: bool = True, flashes: bool = False
+        self,
+        member_id: str,
+        *,
+        luma: int = 60,
+        audio: bool = True,
+        video: bool = True,
+        flashes: bool = False,
+        codec: str | None = None,
+        picture: MediaStreamTrack | None = None,
     ):
         self.member = MediaMember(member_id, f"person:{member_id}", member_id.title(), "patient")
         self.frames: dict[str, int] = {}
@@ -116,9 +127,14 @@ class Browser:
         self.corrupt = 0
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         start = Start()
-        own = (("audio", Tone(start, beeps=flashes), audio), ("video", Picture(luma, start, flashes=flashes), video))
+        picture = picture or Picture(luma, start, flashes=flashes)
+        own = (("audio", Tone(start, beeps=flashes), audio), ("video", picture, video))
         for kind, track, present in own:
             self.pc.addTransceiver(track if present else kind, "sendonly" if present else "inactive")
+        if codec is not None:
+            known = RTCRtpSender.getCapabilities("video").codecs
+            alone = [one for one in known if one.mimeType.lower() in (f"video/{codec}", "video/rtx")]
+            self.pc.getTransceivers()[1].setCodecPreferences(alone)
         for _ in range(3):
             self.pc.addTransceiver("audio", "recvonly")
             self.pc.addTransceiver("video", "recvonly")

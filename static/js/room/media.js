@@ -174,7 +174,7 @@ export class Media extends Emitter {
 
   /** @param {RTCPeerConnection} peer @param {number} attempt */
   async #offer(peer, attempt) {
-    await peer.setLocalDescription();
+    await describe(peer);
     if (peer !== this.peer || !peer.localDescription) return;
     await this.#putTracks();
     this.emit("offer", { sdp: peer.localDescription.sdp, attempt });
@@ -248,12 +248,29 @@ export class Media extends Emitter {
   }
 }
 
-/** VP8 and Opus, which every browser has and the relay forwards; nothing else is offered. @param {RTCRtpTransceiver} one */
+/** What the relay forwards; VP8 before H.264, which some browsers decode only later or never. @param {RTCRtpTransceiver} one */
 function preferCodecs(one) {
-  const wanted = one.receiver.track.kind === "audio" ? ["audio/opus"] : ["video/vp8", "video/rtx"];
+  const wanted = one.receiver.track.kind === "audio" ? ["audio/opus"] : ["video/vp8", "video/h264", "video/rtx"];
   const codecs = RTCRtpReceiver.getCapabilities(one.receiver.track.kind)?.codecs ?? [];
-  const kept = codecs.filter((codec) => wanted.includes(codec.mimeType.toLowerCase()));
+  const kept = wanted.flatMap((name) => codecs.filter((codec) => codec.mimeType.toLowerCase() === name && isForwarded(codec)));
   if (kept.length && "setCodecPreferences" in one) one.setCodecPreferences(kept);
+}
+
+/** Of H.264, baseline in packets of any size. @param {{mimeType: string, sdpFmtpLine?: string}} codec */
+function isForwarded({ mimeType, sdpFmtpLine = "" }) {
+  if (mimeType.toLowerCase() !== "video/h264") return true;
+  return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42/.test(sdpFmtpLine);
+}
+
+/**
+ * Lost sound may be asked for again: browsers can repeat it, but none offers so by itself.
+ * @param {RTCPeerConnection} peer
+ */
+async function describe(peer) {
+  const { type, sdp = "" } = await peer.createOffer();
+  const opus = /^a=rtpmap:(\d+) opus\/48000/m.exec(sdp)?.[1];
+  const asked = opus ? sdp.replaceAll(`a=rtpmap:${opus} opus/48000/2\r\n`, `$&a=rtcp-fb:${opus} nack\r\n`) : sdp;
+  await peer.setLocalDescription({ type, sdp: asked }).catch(() => peer.setLocalDescription({ type, sdp }));
 }
 
 /** @param {RTCPeerConnection} peer @returns {Promise<number>} bytes */
