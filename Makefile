@@ -17,6 +17,7 @@ help:
 	echo "make check       format, lint, types, layering, unit tests"
 	echo "make words       bring the translations in locale/ up to date with the words in the sources"
 	echo "make bench-NAME  run the benchmark tests/bench/NAME.py"
+	echo "make fuzz-NAME   fuzz one parser with coverage; NAME: see tests/fuzz/targets.py"
 	echo "make clean       remove what was made: .venv, node_modules, build, caches (not .consult)"
 
 set-up:
@@ -30,7 +31,7 @@ demo: set-up
 
 # Calls in Chromium want the machine for themselves; everything before them runs twice as fast side by side.
 test: set-up-dev static-checks
-	$(RUN) -m pytest -n 2 --dist loadfile tests/unit tests/integration
+	$(RUN) -m pytest -n 2 --dist loadfile tests/unit tests/fuzz tests/integration
 	$(RUN) -m pytest tests/browser
 
 check: set-up-dev static-checks
@@ -52,6 +53,11 @@ words: set-up
 
 bench-%: set-up-dev
 	$(RUN) -m tests.bench.$(subst -,_,$*)
+
+# For example: make fuzz-offer FUZZ=-max_total_time=600
+fuzz-%:
+	$(PYTHON) scripts/set_up.py --dev --fuzz
+	$(RUN) -m tests.fuzz $* $(FUZZ)
 
 clean:
 	rm -rf .venv node_modules static/vendor build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

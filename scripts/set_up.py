@@ -1,7 +1,8 @@
 """Makes a checkout ready: `.venv` with the locked packages, browser libraries in static/vendor/.
 
     python3 scripts/set_up.py          what `make demo` needs
-    python3 scripts/set_up.py --dev    what `make test` needs too: tools; on Debian as root Chromium, flite and Redis
+    python3 scripts/set_up.py --dev    what `make test` needs too: tools; on Debian as root Chromium, flite, Redis …
+    … --dev --fuzz                     what `make fuzz-NAME` needs too
 
 Standard library alone, any Python from 3.11. What is there already, by the hash of its lock file, is not done again.
 """
@@ -26,6 +27,9 @@ SYSTEM_PROGRAMS = {  # program → Debian package; any of several names will do
     ("flite",): "flite",
     ("redis-server",): "redis-server",
 }
+# Tests that need these are skipped without them, and say so.
+OPTIONAL_PROGRAMS = {("turnserver",): "coturn", ("firefox-esr", "firefox"): "firefox-esr"}
+UNWANTED_SERVICE = "coturn"  # its package starts one; tests start their own
 
 
 def main() -> None:
@@ -41,6 +45,9 @@ def main() -> None:
     install_browser_libraries(dev=dev)
     if dev:
         find_system_programs()
+    if "--fuzz" in sys.argv[1:]:
+        lock = "requirements-fuzz.lock"
+        run([*uv(), "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", lock])
 
 
 def trust_what_the_machine_trusts() -> None:
@@ -140,21 +147,30 @@ def npm() -> list[str | Path]:
 
 
 def find_system_programs() -> None:
-    missing = [package for names, package in SYSTEM_PROGRAMS.items() if not any(map(shutil.which, names))]
-    if not missing:
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        say(f"Installing {', '.join(missing)} …")
+    missing, optional = missing_packages(SYSTEM_PROGRAMS), missing_packages(OPTIONAL_PROGRAMS)
+    if os.geteuid() == 0 and shutil.which("apt-get") and missing + optional:
+        say(f"Installing {', '.join(missing + optional)} …")
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False, stdout=sys.stderr)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-        done = subprocess.run(install, env=quiet, check=False, stdout=sys.stderr)
-        if done.returncode == 0:
-            return
+        for packages in (missing, optional):
+            if packages:
+                install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+                subprocess.run(install, env=quiet, check=False, stdout=sys.stderr)
+        if UNWANTED_SERVICE in optional and shutil.which("systemctl"):
+            subprocess.run(["systemctl", "disable", "--now", UNWANTED_SERVICE], check=False, capture_output=True)
+        missing, optional = missing_packages(SYSTEM_PROGRAMS), missing_packages(OPTIONAL_PROGRAMS)
+    if optional:
+        say(f"Some tests will be skipped, which need {', '.join(optional)}: sudo apt-get install {' '.join(optional)}")
+    if not missing:
+        return
     fail(
         f"The tests need {', '.join(missing)}. On Debian and Ubuntu: sudo apt-get install {' '.join(missing)}\n"
         f"On Fedora: sudo dnf install {' '.join(missing).replace('redis-server', 'valkey-compat-redis')}"
     )
+
+
+def missing_packages(programs: dict[tuple[str, ...], str]) -> list[str]:
+    return [package for names, package in programs.items() if not any(map(shutil.which, names))]
 
 
 def fingerprint(name: str) -> str:
