@@ -13,6 +13,8 @@ IDR, SEI, SEQUENCE_PARAMETERS, PICTURE_PARAMETERS, DELIMITER = 5, 6, 7, 8, 9
 STAP_A, FU_A = 24, 28
 START_CODE: Final = b"\0\0\0\1"
 MAX_EXP_GOLOMB_BITS: Final = 32
+MAX_PARAMETER_BYTES: Final = 1024  # real ones have 10 to 200
+MAX_SIDE_PIXELS: Final = 16_384  # no level allows more
 
 # Profiles whose parameters carry chroma format and scaling lists (H.264 §7.3.2.1.1).
 _HIGH_PROFILES: Final = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
@@ -84,12 +86,14 @@ def write_avc(units: Iterable[bytes]) -> bytes:
 
 
 def find_parameters(units: Iterable[bytes]) -> ParameterSets | None:
-    """Return the parameter sets among a keyframe's NAL units, None if one is missing."""
+    """Return the parameter sets among a keyframe's NAL units, None if one is missing or larger than any real one."""
     found: dict[int, bytes] = {}
     for unit in units:
         found.setdefault(unit[0] & 0x1F, unit)
     sequence, picture = found.get(SEQUENCE_PARAMETERS), found.get(PICTURE_PARAMETERS)
     if sequence is None or picture is None or len(sequence) < 4:
+        return None
+    if max(len(sequence), len(picture)) > MAX_PARAMETER_BYTES:
         return None
     return ParameterSets(sequence, picture)
 
@@ -171,7 +175,7 @@ def _read_size(bits: _Bits) -> tuple[int, int]:
     step_y = (2 if chroma_format == 1 else 1) * (2 - frames_only)
     width = width_blocks * 16 - (left + right) * step_x
     height = height_units * 16 * (2 - frames_only) - (top + bottom) * step_y
-    return (width, height) if width > 0 and height > 0 else (0, 0)
+    return (width, height) if 0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS else (0, 0)
 
 
 def _skip_high_profile(bits: _Bits) -> int:

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from signaling.codecs import CodecName, Kind
 from signaling.disk import FULL, DiskWatch
 from signaling.media import MediaEvent, MediaMember, SpoolFailed
@@ -28,6 +30,8 @@ BATCH_INTERVAL_MS: Final = 200
 MAX_BATCHES: Final = 200  # waiting for the disk; with one member that is 40 s
 KEYFRAME_EVERY_MS: Final = 10_000  # so that players find a place to begin at when somebody seeks
 CLOSE_LIMIT_S: Final = 20
+
+log = structlog.get_logger(__name__)
 
 
 class Segment:
@@ -230,6 +234,9 @@ def _write(file: SegmentFile, batch: _Batch, tell: Callable[[MediaEvent], None])
     except OSError as error:
         file.abandon()
         tell(SpoolFailed(f"errno {error.errno}"))
+    except Exception:  # whatever one member sends spoils that member's file alone
+        log.exception("segment_failed", segment=batch.segment.segment_id)
+        file.abandon()
     if file.wants_keyframe:
         batch.segment.lost_picture = True
 
@@ -240,6 +247,9 @@ def _finish(file: SegmentFile, tell: Callable[[MediaEvent], None]) -> None:
     except OSError as error:
         file.abandon()
         tell(SpoolFailed(f"errno {error.errno}"))
+    except Exception:  # the next start finishes what is there
+        log.exception("segment_unfinished")
+        file.abandon()
     else:
         if finished is not None:
             tell(finished)

@@ -82,31 +82,37 @@ def recover_spool(spool: Path, alive: Container[str] = (), *, untouched_s: float
     """
     found = []
     for path in _segments(spool):
-        description, facts = _read_description(path.with_suffix(".json"))
-        if description is not None and description.room_id in alive:
-            continue
-        if description is not None and facts is not None:
-            found.append(_finished(description, facts))
-            continue
-        if not _untouched(path, untouched_s):
-            continue
         try:
-            facts = repair(path)
+            finished = _recover(spool, path, alive, untouched_s)
         except BlockingIOError:
             continue
-        if facts is None:
-            _discard(path)
+        except Exception:  # one file that a bad disk spoilt keeps nobody from the others
+            log.exception("segment_unreadable", segment=path.stem)
             continue
-        if description is None:  # a full disk may take it; whose the file is, a person can still find out
-            log.warning("segment_nameless", segment=path.stem)
-            continue
-        finished = write_description(spool, description, facts)
         if finished is not None:
             found.append(finished)
     for folder in spool.glob("*/"):
         if _untouched(folder, untouched_s):
             remove_if_empty(folder)
     return found
+
+
+def _recover(spool: Path, path: Path, alive: Container[str], untouched_s: float) -> SegmentFinished | None:
+    description, facts = _read_description(path.with_suffix(".json"))
+    if description is not None and description.room_id in alive:
+        return None
+    if description is not None and facts is not None:
+        return _finished(description, facts)
+    if not _untouched(path, untouched_s):
+        return None
+    facts = repair(path)
+    if facts is None:
+        _discard(path)
+        return None
+    if description is None:  # a full disk may take it; whose the file is, a person can still find out
+        log.warning("segment_nameless", segment=path.stem)
+        return None
+    return write_description(spool, description, facts)
 
 
 def finished_segments(spool: Path) -> list[SegmentFinished]:

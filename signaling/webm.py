@@ -44,6 +44,7 @@ from signaling.webm_layout import (
 )
 
 MAX_CLUSTER_MS: Final = 1_000
+MAX_FILE_MS: Final = 7 * 24 * 3_600_000
 FRAME_MS: Final = {VIDEO_TRACK: 33, AUDIO_TRACK: 20}
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 HEAD_BYTES: Final = 64  # enough of a file to see which layout it has
@@ -255,9 +256,14 @@ def _scan(descriptor: int, layout: Layout) -> tuple[_Index, int]:
                 cluster_at = at - 12
             elif name == CLUSTER_TIME:
                 cluster_ms = int.from_bytes(data[at : at + size], "big")
+                if cluster_ms > MAX_FILE_MS:
+                    break
             elif name == SIMPLE_BLOCK and size > 4:
                 track, relative_ms, flags = struct.unpack_from(">BhB", data, at)
-                index.note(track & 0x7F, cluster_ms + relative_ms, cluster_at, keyframe=bool(flags & 0x80))
+                if track & 0x7F not in FRAME_MS or cluster_at == 0:
+                    break  # not written by us: a disk that lost something
+                at_ms = max(0, cluster_ms + relative_ms)
+                index.note(track & 0x7F, at_ms, cluster_at, keyframe=bool(flags & 0x80))
                 end = at + size
                 last_cluster = (cluster_at, end)
     if last_cluster[0]:
