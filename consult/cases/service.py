@@ -6,7 +6,6 @@ Functions take a connection; who calls owns the transaction. Who may call is dec
 from __future__ import annotations
 
 from datetime import date, datetime
-from zoneinfo import available_timezones
 
 import asyncpg
 
@@ -26,6 +25,7 @@ from consult.cases.model import (
     NewPatient,
     Question,
 )
+from consult.domain.clock import is_time_zone
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import CaseId, PatientId, QuestionId, StaffId
 from consult.domain.words import N_
@@ -160,7 +160,7 @@ async def remove_question(
 
 async def learn_time_zone(conn: asyncpg.Connection, patient_id: PatientId, time_zone: str) -> bool:
     """Remember the zone that the patient's browser named. False if there is no such zone."""
-    if time_zone not in available_timezones():
+    if not is_time_zone(time_zone):
         return False
     await queries.update_time_zone(conn, patient_id, time_zone)
     return True

@@ -1,8 +1,10 @@
-"""Instants are aware UTC; places in a consultation are whole milliseconds from its start."""
+"""Instants are aware UTC; places in a consultation are whole milliseconds from its start; zones have IANA's names."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import available_timezones
 
 
 def utc_now() -> datetime:
@@ -28,3 +30,13 @@ def epoch_ms(at: datetime) -> int:
 def from_epoch_ms(value_ms: int) -> datetime:
     """Return the instant value_ms after 1970 UTC."""
     return ms_after(datetime(1970, 1, 1, tzinfo=UTC), value_ms)
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether IANA knows a zone of this name, for example Europe/Lisbon."""
+    return name in _zones()
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # reads some six hundred files

@@ -10,10 +10,10 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from zoneinfo import available_timezones
 
 from consult.db.pool import Connection
 from consult.domain.access import StaffRole
+from consult.domain.clock import is_time_zone
 from consult.domain.errors import InvalidInput, NotFound, SignInFailed
 from consult.domain.ids import StaffId
 from consult.domain.words import N_
@@ -54,7 +54,7 @@ async def create_staff(
         wrong["email"] = EMAIL_WRONG
     if not name or len(name) > 200:
         wrong["name"] = NAME_MISSING
-    if time_zone not in available_timezones():
+    if not is_time_zone(time_zone):
         wrong["time_zone"] = ZONE_UNKNOWN
     if len(password) < SHORTEST_PASSWORD:
         wrong["password"] = PASSWORD_SHORT

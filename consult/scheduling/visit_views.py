@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import available_timezones
 
 from aiohttp import web
 
 from consult.cases import service as cases
 from consult.cases.model import MAX_QUESTION_CHARS, AskedBy, Question
 from consult.consultations import service as consultations
-from consult.domain.clock import utc_now
+from consult.domain.clock import is_time_zone, utc_now
 from consult.domain.errors import FileRefused, InvalidInput, NotFound
 from consult.domain.ids import QuestionId, RecordId
 from consult.domain.words import N_
@@ -122,7 +121,7 @@ async def learn_time_zone(request: web.Request) -> web.Response:
     """Take the zone that the browser names, and answer with the appointment's time in it."""
     visit = await require_visit(request)
     time_zone = (await read_form(request)).text("time_zone", required=True, max_chars=80)
-    if time_zone not in available_timezones():
+    if not is_time_zone(time_zone):
         raise InvalidInput({"time_zone": N_("We do not know this time zone.")})
     if not visit.is_guest:
         async with request.app[POOL].acquire() as conn:

@@ -18,7 +18,8 @@ import babel.dates
 import babel.numbers
 from aiohttp import web
 from babel import Locale
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import BytecodeCache, Environment, FileSystemLoader
+from jinja2.bccache import Bucket
 
 from consult.domain.words import N_
 from consult.keys import SETTINGS
@@ -29,6 +30,23 @@ from consult.web.words import LANGUAGES, Languages, Words, pick_language
 
 CITY_TIME = N_("{city} time")
 PAGES: web.AppKey[Pages] = web.AppKey("pages")
+
+
+class _Compiled(BytecodeCache):
+    """What templates were compiled to: the same for every language, and the most of what a first page costs."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])  # left out if the template's text is another one
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_compiled = _Compiled()
 
 
 class Pages:
@@ -49,6 +67,7 @@ class Pages:
     def _make(self, words: Words) -> Environment:
         made = Environment(
             loader=FileSystemLoader(self._folder),
+            bytecode_cache=_compiled,
             autoescape=True,
             auto_reload=False,  # a page of tomorrow must not meet the code of today
             trim_blocks=True,
