@@ -28,7 +28,7 @@ from tests.impairment import PATCH_PAGE, Relay, Way
 
 SECONDS = 60.0
 SETTLE_S = 5  # what is seen and heard before does not count
-LINE = Way(loss=0.05, delay_ms=75, rate_bps=300_000, queue_ms=1_000)
+LINE = Way(loss=0.05, delay_ms=75, rate_bps=300_000, queue_ms=500)
 BUILD = Path("build/bench")
 
 

@@ -1,14 +1,15 @@
-"""The servers that are measured: `python -m tests.bench.servers consult|naive FOLDER`. Prints its port and serves.
+"""The servers that are measured: `python -m tests.bench.servers consult|naive FOLDER HOST`. Prints its port and serves.
 
-consult: RoomMedia, recording. naive: the same room on aiortc's MediaRelay and MediaRecorder, which decode and encode.
+consult: what `python -m consult media` runs (the same hub, rooms, recorder and event loop), without Redis between the
+socket and the room. naive: the same room on aiortc's MediaRelay and MediaRecorder, which decode and encode.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +19,20 @@ from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRecorder, MediaRelay
 
-from signaling.ice import IceSettings
-from signaling.media import MediaMember
-from signaling.relay import RoomMedia
+from consult import rooms
+from consult.settings import read_settings
+from consult.signals import until_signal
+from signaling.endpoint import RoomEndpoint
 
-Accept = Callable[[str, str, str], Awaitable[str]]
-
-
-class ConsultServer:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._rooms: dict[str, RoomMedia] = {}
-
-    async def accept(self, room_id: str, name: str, sdp: str) -> str:
-        room = self._rooms.get(room_id)
-        if room is None:
-            started_s = time.monotonic()
-            room = self._rooms[room_id] = RoomMedia(
-                room_id,
-                clock=lambda: int((time.monotonic() - started_s) * 1000),
-                spool=self._folder,
-                ice=IceSettings(hosts=("127.0.0.1",)),
-                tell=lambda event: None,
-                started_at="2026-01-01T00:00:00+00:00",
-            )
-            room.set_recording(True)
-        return await room.accept_offer(MediaMember(name, name, name, "patient"), sdp, 0)
-
-    async def close(self) -> None:
-        for room in self._rooms.values():
-            await room.close()
+SECRET_KEY = "a key for benchmarks, of more than 32 characters"
+ORIGIN = "http://localhost"
 
 
 class NaiveServer:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str) -> None:
         self._folder = folder
         self._rooms: dict[str, dict[str, dict[str, Any]]] = {}
-        aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+        aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [host]
 
     async def accept(self, room_id: str, name: str, sdp: str) -> str:
         room = self._rooms.setdefault(room_id, {})
@@ -81,6 +59,10 @@ class NaiveServer:
         await recorder.start()
         return str(peer.localDescription.sdp)
 
+    async def offer(self, request: web.Request) -> web.Response:
+        wanted = await request.json()
+        return web.json_response({"sdp": await self.accept(wanted["room"], wanted["name"], wanted["sdp"])})
+
     async def close(self) -> None:
         for room in self._rooms.values():
             for me in room.values():
@@ -88,31 +70,57 @@ class NaiveServer:
                 await me["peer"].close()
 
 
-async def serve(server: ConsultServer | NaiveServer) -> None:
-    async def offer(request: web.Request) -> web.Response:
-        wanted = await request.json()
-        return web.json_response({"sdp": await server.accept(wanted["room"], wanted["name"], wanted["sdp"])})
-
-    stopped = asyncio.Event()
-
-    async def stop(request: web.Request) -> web.Response:
-        await server.close()
-        stopped.set()
-        return web.Response()
-
+@asynccontextmanager
+async def naive(folder: Path, host: str) -> AsyncIterator[web.Application]:
+    server = NaiveServer(folder, host)
     app = web.Application()
-    app.add_routes([web.post("/offer", offer), web.post("/stop", stop)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    sys.stdout.write(f"{runner.addresses[0][1]}\n")
-    sys.stdout.flush()
-    await stopped.wait()
+    app.router.add_post("/offer", server.offer)
+    yield app
+    await server.close()
+
+
+@asynccontextmanager
+async def consult(folder: Path, host: str) -> AsyncIterator[web.Application]:
+    settings = read_settings(
+        database_url="postgresql://nobody/nowhere",
+        secret_key=SECRET_KEY,
+        public_url=ORIGIN,
+        redis_url=None,
+        consult_home=folder,
+        media_hosts=(host,),
+    )
+    bus, directory = rooms.open_bus(settings), rooms.open_directory(settings)
+    hub = rooms.make_hub(settings, bus, directory)
+    await hub.start()
+    listening = asyncio.create_task(_forget_events(bus), name="events")
+    endpoint = RoomEndpoint(
+        key=settings.key_for(rooms.TICKET_KEY), directory=directory, hub=hub, allowed_origins=[ORIGIN]
+    )
+    app = web.Application()
+    app.router.add_get("/socket", endpoint.handle)
+    yield app
+    await endpoint.close()
+    listening.cancel()
+    await directory.close()
+    await bus.close()
+
+
+async def _forget_events(bus: Any) -> None:
+    async for delivery in bus.deliveries("bench"):
+        await delivery.acknowledge()
+
+
+async def serve(kind: str, folder: Path, host: str) -> None:
+    stop = until_signal()
+    async with {"consult": consult, "naive": naive}[kind](folder, host) as app:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        sys.stdout.write(f"{runner.addresses[0][1]}\n")
+        sys.stdout.flush()
+        await stop.wait()
     await runner.cleanup()
 
 
 if __name__ == "__main__":
-    kinds: dict[str, type[ConsultServer] | type[NaiveServer]] = {"consult": ConsultServer, "naive": NaiveServer}
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop_runner:
-        loop_runner.run(serve(kinds[sys.argv[1]](Path(sys.argv[2]))))
+    uvloop.run(serve(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
