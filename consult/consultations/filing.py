@@ -25,7 +25,7 @@ from consult.db.pool import Pool
 from consult.domain.errors import NotFound
 from consult.storage import BlobStore
 
-MEDIA_TYPE = "video/webm"
+SUFFIXES = {"video/webm": "webm", "video/mp4": "mp4"}  # what is kept as it is has none of its own
 UNREADABLE_TYPE = "application/octet-stream"
 REMUX_LIMIT_S = 900.0
 _CHUNK_BYTES = 1 << 20
@@ -65,7 +65,8 @@ async def keep_recording(
     copy = await _seekable_copy(source, spooled)
     try:
         # The key has ids alone: it appears in the store's listings and logs.
-        key = f"recordings/{booking.case_id}/{spooled.segment_id}.webm"
+        suffix = SUFFIXES.get(copy.media_type, source.suffix.lstrip("."))
+        key = f"recordings/{booking.case_id}/{spooled.segment_id}.{suffix}"
         size_bytes = await store.put(key, _chunks(copy.path))
         segment = _segment(spooled, copy, key, size_bytes)
         async with pool.acquire() as conn, conn.transaction():
@@ -99,13 +100,13 @@ def _segment(spooled: SpooledSegment, copy: _Copy, key: str, size_bytes: int) ->
 
 async def _seekable_copy(source: Path, spooled: SpooledSegment) -> _Copy:
     """Return the copy to file: remuxed, or the file as it is if nothing in it can be read."""
-    target = source.with_name(f".{spooled.segment_id}.filing.webm")
+    target = source.with_name(f".{spooled.segment_id}.filing")
     try:
         facts = await _run_remux(source, target)
     except RecordingUnreadable:
         await asyncio.to_thread(target.unlink, True)
         return _Copy(source, UNREADABLE_TYPE, duration_ms=0, has_audio=False, has_video=False)
-    return _Copy(target, MEDIA_TYPE, **facts)
+    return _Copy(target, **facts)
 
 
 async def _run_remux(source: Path, target: Path) -> dict[str, Any]:

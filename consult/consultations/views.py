@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from aiohttp import web
 
@@ -34,7 +35,7 @@ async def show_media(request: web.Request) -> web.StreamResponse:
         "Content-Type": segment.media_type,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
-        "Content-Disposition": f'inline; filename="{segment.id}.webm"',
+        "Content-Disposition": f'inline; filename="{Path(segment.blob_key).name}"',
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     }
     wanted = range_of(request.headers.get("Range"), size)

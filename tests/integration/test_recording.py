@@ -27,18 +27,16 @@ async def test_sound_and_picture_of_a_member_stay_together(tmp_path: Path) -> No
     async with open_room(tmp_path, other, clapper) as room:
         await room.sees(other, clapper)
         room.media.set_recording(True)
-        await asyncio.sleep(4.5)
+        await asyncio.sleep(7.5)
         room.media.set_recording(False)
         await until(lambda: len(room.segments) == 2)
         segment = next(segment for segment in room.segments if segment.member_id == "clapper")
     assert segment.has_audio and segment.has_video
-    assert 4_000 < segment.duration_ms < 5_000
     flashes, beeps = _flashes_and_beeps(tmp_path / segment.path)
-    assert len(flashes) >= 3
-    # A beep that was going on when the recording began has no start of its own.
-    # The median: the sender shares our cores.
-    apart = sorted(min(abs(flash - beep) for beep in beeps) for flash in flashes[1:])
-    assert apart[len(apart) // 2] < 0.1
+    # A beep that was going on when the recording began has no start of its own; nor has one that the end cut off.
+    whole = [flash for flash in flashes if beeps[0] - 0.5 < flash < beeps[-1] + 0.5]
+    assert len(whole) >= 5
+    assert max(min(abs(flash - beep) for beep in beeps) for flash in whole) < 0.1, (flashes, beeps)
 
 
 async def test_two_members_are_on_one_clock(tmp_path: Path) -> None:
@@ -76,6 +74,7 @@ async def test_a_pause_cuts_exactly_and_begins_a_new_segment(tmp_path: Path) -> 
     own = sorted((s for s in room.segments if s.member_id == "member"), key=lambda segment: segment.offset_ms)
     assert len(own) == 2
     before, after = own
+    # How exactly, test_recording_media.py measures: here the sender shares our cores.
     assert paused_ms - 600 < before.offset_ms + before.duration_ms <= paused_ms + 40
     assert after.offset_ms >= resumed_ms - 1
     assert all(_decodes(tmp_path / segment.path) for segment in own)
