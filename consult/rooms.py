@@ -54,7 +54,7 @@ def open_directory(settings: Settings) -> RoomDirectory:
 def make_hub(settings: Settings, bus: Bus, directory: RoomDirectory) -> Hub:
     """Return the hub of this process, not yet started."""
     settings.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ice = IceSettings(hosts=settings.media_hosts)
+    ice = IceSettings(settings.media_hosts, *settings.media_ports, path=settings.media_path)
     return Hub(
         bus=bus,
         directory=directory,

@@ -35,6 +35,18 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _port_range(value: Any) -> Any:
+    """Return first and last port of "50000" or "50000-50009"."""
+    if not isinstance(value, str):
+        return value
+    first, _, last = value.partition("-")
+    ports = [int(port) if port.isascii() and port.isdigit() else 0 for port in (first.strip(), (last or first).strip())]
+    if not 0 < ports[0] <= ports[1] <= 65535:
+        raise ValueError("should be one UDP port or a range of them, for example 50000 or 50000-50015")
+    return tuple(ports)
+
+
+PortRange = Annotated[tuple[int, int], NoDecode, BeforeValidator(_port_range)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -71,6 +83,8 @@ class Settings(BaseSettings):
     turn_secret: str | None = Field(default=None, repr=False, min_length=16)
     ice_policy: Literal["all", "relay"] = "all"
     media_hosts: Listed = ()
+    media_ports: PortRange = (0, 0)
+    media_path: Literal["fast", "pump"] = "fast"
     media_node: str | None = None
 
     clinic_name: str = Field(default="Consult", min_length=1, max_length=80)

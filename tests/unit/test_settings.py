@@ -26,6 +26,10 @@ WRONG = [
     ("MAIL_URL", "mail.clinic.test"),
     ("MEDIA_NODE", "192.0.2.9:1"),
     ("MEDIA_HOSTS", "not-an-address"),
+    ("MEDIA_PORTS", "many"),
+    ("MEDIA_PORTS", "50009-50000"),
+    ("MEDIA_PORTS", "70000"),
+    ("MEDIA_PATH", "faster"),
     ("TURN_URLS", "https://turn.clinic.test"),
     ("TURN_SECRET", "short"),
     ("ICE_POLICY", "sometimes"),
@@ -98,3 +102,9 @@ def test_keys_differ_by_purpose_and_stay_the_same() -> None:
 def test_cookies_are_secure_behind_tls(public_url: str, secure: bool) -> None:
     given: dict[str, Any] = {"public_url": public_url}
     assert read_settings(**given).secure is secure
+
+
+@pytest.mark.parametrize(("value", "ports"), [("50000", (50000, 50000)), ("50000-50015", (50000, 50015)), ("", (0, 0))])
+def test_media_ports_are_one_or_a_range(monkeypatch: pytest.MonkeyPatch, value: str, ports: tuple[int, int]) -> None:
+    monkeypatch.setenv("MEDIA_PORTS", value)
+    assert read_settings().media_ports == ports
