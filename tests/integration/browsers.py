@@ -7,6 +7,7 @@ import contextlib
 import fractions
 import math
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -32,6 +33,13 @@ LIMIT_S = 15
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-ins open their sockets on loopback, where nothing else is reached."""
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture(params=["fast", "pump"])
+def media_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test on both ways that packets can take."""
+    monkeypatch.setattr(sys.modules[__name__], "LOOPBACK", IceSettings(hosts=("127.0.0.1",), path=request.param))
+    return str(request.param)
 
 
 class Start:

@@ -13,10 +13,10 @@ from signaling.errors import OfferRefused, OfferTooLarge
 from signaling.guard import MAX_SECTIONS
 from signaling.media import MediaMember
 from signaling.messages import MAX_SDP_CHARS
-from tests.integration.browsers import Browser, Room, loopback, open_room
+from tests.integration.browsers import Browser, Room, loopback, media_path, open_room
 
-pytestmark = pytest.mark.usefixtures("loopback")
-__all__ = ["loopback"]
+pytestmark = pytest.mark.usefixtures("loopback", "media_path")
+__all__ = ["loopback", "media_path"]
 
 CLIENT_HELLO = bytes.fromhex("16feff0000000000000000003f0100003300000000000000330000fefd") + bytes(47)
 CLOSE_ALERT = bytes.fromhex("15fefd000000000000000000020100")
@@ -42,7 +42,7 @@ class Calls:
 
 
 @pytest.fixture
-async def calls(tmp_path: Path, loopback: None) -> AsyncIterator[Calls]:
+async def calls(tmp_path: Path, loopback: None, media_path: str) -> AsyncIterator[Calls]:
     browsers = Browser("a"), Browser("b"), Browser("c"), Browser("d")
     async with open_room(tmp_path, *browsers[:2]) as attacked, open_room(tmp_path, *browsers[2:], room_id="2") as other:
         yield Calls(attacked, other, browsers)

@@ -28,10 +28,11 @@ from signaling.relay import RoomMedia
 from signaling.spool import recover_spool
 from signaling.ticket import Grant, MemberId, PersonId, Role, RoomId, Seat, sign
 from tests.conftest import free_port
-from tests.integration.browsers import LOOPBACK, Browser, loopback, until
+from tests.integration import browsers as stand_ins
+from tests.integration.browsers import Browser, loopback, media_path, until
 
-pytestmark = pytest.mark.usefixtures("loopback")
-__all__ = ["loopback"]
+pytestmark = pytest.mark.usefixtures("loopback", "media_path")
+__all__ = ["loopback", "media_path"]
 
 KEY = b"a key for tests that is long enough"
 WITHIN_S = 10
@@ -58,7 +59,7 @@ class House:
         directory = LocalDirectory()
         self.url = f"http://127.0.0.1:{free_port()}"
         self._hub = Hub(
-            bus=self._bus, directory=directory, open_media=partial(RoomMedia, spool=spool, ice=LOOPBACK),
+            bus=self._bus, directory=directory, open_media=partial(RoomMedia, spool=spool, ice=stand_ins.LOOPBACK),
             node=self.url, recover_spool=partial(recover_spool, spool),
         )  # fmt: skip
         self._endpoint = RoomEndpoint(key=KEY, directory=directory, hub=self._hub)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from signaling.media import PeerLost
-from tests.integration.browsers import Browser, Room, loopback, open_room, until
+from tests.integration.browsers import Browser, Room, loopback, media_path, open_room, until
 
-pytestmark = pytest.mark.usefixtures("loopback")
-__all__ = ["loopback"]
+pytestmark = pytest.mark.usefixtures("loopback", "media_path")
+__all__ = ["loopback", "media_path"]
 
 
 async def test_two_members_see_and_hear_each_other(tmp_path: Path) -> None:
