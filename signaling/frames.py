@@ -16,6 +16,7 @@ from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend
 
 REORDER_MS: Final = 800  # longer than a retransmission takes, its repetition included
 MAX_HELD_PACKETS: Final = 1024
+MAX_PICTURE_PACKETS: Final = 1024  # a keyframe has a hundred
 ANEW_MS: Final = 2_500  # a packet this far from where the ones before it were placed: the sender began anew
 
 
@@ -158,6 +159,10 @@ class VideoFrames:
         elif not self._parts:
             return None
         self._parts.append(heard)
+        if len(self._parts) > MAX_PICTURE_PACKETS:
+            self._parts = []
+            self.wants_keyframe = True
+            return None
         if not packet.marker:
             return None
         parts, self._parts = self._parts, []

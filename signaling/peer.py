@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 CONNECT_LIMIT_S: Final = 30
 CLOSE_LIMIT_S: Final = 5
+MAX_PACKETS_PER_S: Final = 1_500  # sound and two pictures at their most, repetitions and feedback are half of that
+TOO_MUCH_LIMIT_S: Final = 2  # a line that stood still delivers at once what it held
 SILENCE_LIMIT_MS: Final = 20_000  # browsers check consent every few seconds, even when they send nothing
 MAX_BITRATE_BPS: Final = 2_500_000
 MIN_BITRATE_BPS: Final = 150_000
@@ -94,6 +96,8 @@ class Peer:
         self._lossy_ms = float("-inf")
         self._heard = 0
         self._heard_ms = now_ms()
+        self._counted = (0, now_ms())  # packets, and when
+        self._too_much_s = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -151,6 +155,7 @@ class Peer:
         if not self.connected:
             return
         self._notice_silence(now_ms)
+        self._notice_flood(now_ms)
         receptions = [publication.report(now_ms) for publication in self.publications.values()]
         message = rtcp.write_receiver_report(self._ssrc, [block for block in receptions if block is not None])
         video = self.publications.get("video")
@@ -195,6 +200,16 @@ class Peer:
         if self._link.heard != self._heard:
             self._heard, self._heard_ms = self._link.heard, now_ms
         elif now_ms - self._heard_ms > SILENCE_LIMIT_MS:
+            self._link.give_up()
+
+    def _notice_flood(self, now_ms: float) -> None:
+        """End the connection of somebody who sends far more than a browser does: all calls of the process pay."""
+        before, at_ms = self._counted
+        self._counted = (self._link.heard, now_ms)
+        too_much = self._link.heard - before > MAX_PACKETS_PER_S * max(1.0, (now_ms - at_ms) / 1000)
+        self._too_much_s = self._too_much_s + 1 if too_much else 0
+        if self._too_much_s >= TOO_MUCH_LIMIT_S:
+            logger.warning("a flood of media", extra={"peer": self._name})
             self._link.give_up()
 
     def _bitrate_limit(self, video: Publication, now_ms: float) -> int:

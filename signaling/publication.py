@@ -25,6 +25,7 @@ KEYFRAME_INTERVAL_MS: Final = 300
 NACK_INTERVAL_MS: Final = 80
 MAX_NACKS: Final = 8
 MAX_GAP_PACKETS: Final = 256  # a larger gap is no loss but a new beginning
+MAX_MISSING_PACKETS: Final = 512  # a sender that leaves more gaps than that gets a request for a keyframe instead
 
 Tap = Callable[[Packet, float], None]  # a packet and its place on the room's clock
 
@@ -152,7 +153,7 @@ class Publication:
             return
         lost = range(self._highest + 1, extended)
         self._highest = extended
-        if len(lost) > MAX_GAP_PACKETS:
+        if len(lost) > MAX_GAP_PACKETS or len(self._missing) + len(lost) > MAX_MISSING_PACKETS:
             self._missing.clear()
             self.request_keyframe(now_ms)
         elif self._nacks:

@@ -14,11 +14,13 @@ from signaling import rtcp
 from signaling.answer import SentTrack
 from signaling.codecs import starts_keyframe
 from signaling.guard import Section
+from signaling.limits import TokenBucket
 from signaling.publication import Publication
 from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend, wrap_retransmission
 
 SendRtp = Callable[[int, int, int, int, bytes], None]  # marker and payload type, sequence, timestamp, SSRC, payload
 
+RESENT_PER_S: Final = 300  # more than a bad line needs; a NACK of 1.4 kB can ask for thousands
 MIN_STEP_MS: Final = 20  # between the last packet of one source and the first of the next
 
 
@@ -57,6 +59,7 @@ class Subscription:
         self._sent_sequence = 1 + secrets.randbelow(1 << 14)
         self._sent_timestamp = secrets.randbelow(1 << 31)
         self._sent_ms = 0.0
+        self._resends = TokenBucket(RESENT_PER_S, RESENT_PER_S)
         self._retransmission_sequence = 1 + secrets.randbelow(1 << 14)
         self._packets = self._octets = 0
 
@@ -112,6 +115,8 @@ class Subscription:
             packet = source.find(wanted) if wanted >= self._first_sequence else None
             if packet is None:
                 continue
+            if not self._resends.take(self._sent_ms / 1000):
+                return
             timestamp = packet.timestamp + self._timestamp_offset
             marker = 0x80 if packet.marker else 0
             if self._retransmission_type is None:
