@@ -12,8 +12,9 @@ from typing import Final
 from signaling.codecs import Codec, CodecName
 from signaling.guard import Offer, Section
 
-# Chromium's estimate of the bandwidth begins at 300 kbit/s; a clinic's line can be expected to take more.
-START_BITRATE_KBPS = 800
+# Chromium's estimate of the bandwidth begins at 300 kbit/s; most lines take more, and on the weakest ones twice as much
+# as they take is a queue of half a second, not more.
+START_BITRATE_KBPS = 500
 SOUND_BPS = 40_000  # of speech; a lost packet's sound is repeated, coarsely, in the next one (in-band FEC)
 _PICTURE_FEEDBACK = ("ccm fir", "nack", "nack pli", "goog-remb")
 FEEDBACK: Final[dict[CodecName, tuple[str, ...]]] = {

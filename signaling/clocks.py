@@ -27,14 +27,15 @@ _NTP_FRACTION = 1 << 32
 class QuickestArrival:
     """The smallest difference between arrival and media time of the last seconds."""
 
-    def __init__(self) -> None:
-        self._windows: deque[float] = deque(maxlen=WINDOWS)
+    def __init__(self, *, window_ms: int = WINDOW_MS, windows: int = WINDOWS) -> None:
+        self._window_ms = window_ms
+        self._windows: deque[float] = deque(maxlen=windows)
         self._window_ends_ms = 0.0
         self.lag_ms: float | None = None
 
     def note(self, lag_ms: float, arrived_ms: float) -> None:
         if arrived_ms >= self._window_ends_ms or not self._windows:
-            self._window_ends_ms = arrived_ms + WINDOW_MS
+            self._window_ends_ms = arrived_ms + self._window_ms
             self._windows.append(lag_ms)
             self.lag_ms = min(self._windows)
         elif lag_ms < self._windows[-1]:
@@ -59,9 +60,13 @@ class MemberClock:
 
 
 class TrackClock:
-    """Maps the timestamps of one track to ms on the room's clock."""
+    """Maps the timestamps of one track to ms on the room's clock.
+
+    lag_ms: arrival minus media time of the newest packet; only its changes mean anything.
+    """
 
     def __init__(self, clock_hz: int, member: MemberClock) -> None:
+        self.lag_ms: float | None = None
         self._khz = clock_hz / 1000
         self._slew = SOUND_SLEW if clock_hz == AUDIO_CLOCK_HZ else PICTURE_SLEW
         self._member = member
@@ -90,6 +95,7 @@ class TrackClock:
         if extended > self._latest:
             self._follow((extended - self._latest) / self._khz, arrived_ms)
             self._latest = extended
+            self.lag_ms = lag_ms
         self._timestamp, self._room_ms = timestamp, media_ms + self._offset_ms
         return self._room_ms
 

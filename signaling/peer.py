@@ -16,6 +16,7 @@ from typing import Final
 
 from signaling import rtcp
 from signaling.answer import LocalTransport, SentTrack, write_answer
+from signaling.bandwidth import MAX_BPS, MEASURE_MS, MIN_BPS, DownwardLine, UpwardLine
 from signaling.clocks import MemberClock, TrackClock
 from signaling.errors import MediaError, OfferRefused
 from signaling.guard import Kind, Offer, Section, read_offer
@@ -32,11 +33,7 @@ CLOSE_LIMIT_S: Final = 5
 MAX_PACKETS_PER_S: Final = 1_500  # sound and two pictures at their most, repetitions and feedback are half of that
 TOO_MUCH_LIMIT_S: Final = 2  # a line that stood still delivers at once what it held
 SILENCE_LIMIT_MS: Final = 20_000  # browsers check consent every few seconds, even when they send nothing
-MAX_BITRATE_BPS: Final = 2_500_000
-MIN_BITRATE_BPS: Final = 150_000
-LIMIT_LIVES_MS: Final = 5_000
 MAX_ROUTES: Final = 16
-LOSSY_FRACTION: Final = 13  # of 256: 5 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +88,9 @@ class Peer:
         self._by_ssrc = {
             subscription.track.ssrc: subscription for slot in self.slots for subscription in slot.subscriptions
         }
-        self._limit_bps: int | None = None
-        self._limit_told_ms = 0.0
-        self._lossy_ms = float("-inf")
+        self._upward, self._downward = UpwardLine(), DownwardLine()
+        self._measured_ms = float("-inf")
+        self._told_bps = MAX_BPS
         self._heard = 0
         self._heard_ms = now_ms()
         self._counted = (0, now_ms())  # packets, and when
@@ -149,33 +146,26 @@ class Peer:
             publication.tick(now_ms)
         for subscription in self._by_ssrc.values():
             subscription.tick(now_ms)
+        if now_ms - self._measured_ms >= MEASURE_MS - 10 and self.connected:
+            self._measured_ms = now_ms
+            self._measure(now_ms)
 
     def report(self, now_ms: float, ntp: int) -> None:
-        """Every second: receiver reports and bitrate limit to the sender, sender reports for the slots."""
+        """Every second: receiver reports and the bitrate limit to the sender, sender reports for the slots."""
         if not self.connected:
             return
         self._notice_silence(now_ms)
         self._notice_flood(now_ms)
         receptions = [publication.report(now_ms) for publication in self.publications.values()]
         message = rtcp.write_receiver_report(self._ssrc, [block for block in receptions if block is not None])
-        video = self.publications.get("video")
-        if video is not None and video.ssrc is not None and "goog-remb" in self._own["video"].feedback:
-            message += rtcp.write_bitrate_limit(self._ssrc, video.ssrc, self._bitrate_limit(video, now_ms))
-        self._link.send_rtcp(message)
+        self._link.send_rtcp(message + self._write_limit(self._bitrate_limit()))
         for subscription in self._by_ssrc.values():
             subscription.report(now_ms, ntp)
 
-    def takes_bps(self, now_ms: float) -> int:
-        """Return what each picture sent to this member may take, by the member's own estimate.
-
-        The estimate counts only while packets are lost on the way: without loss a browser's estimate follows what it is
-        sent, so heeding it would make a sender that was slow once slow for ever.
-        """
-        lossy = now_ms - self._lossy_ms < LIMIT_LIVES_MS
-        if self._limit_bps is None or not lossy or now_ms - self._limit_told_ms > LIMIT_LIVES_MS:
-            return MAX_BITRATE_BPS
+    def takes_bps(self) -> int:
+        """Return what each picture sent to this member may take."""
         pictures = sum(slot.video is not None and slot.video.publication is not None for slot in self.slots)
-        return self._limit_bps // max(1, pictures)
+        return int(self._downward.limit_bps) // max(1, pictures)
 
     async def _live(self) -> None:
         if await self._connect():
@@ -212,9 +202,34 @@ class Peer:
             logger.warning("a flood of media", extra={"peer": self._name})
             self._link.give_up()
 
-    def _bitrate_limit(self, video: Publication, now_ms: float) -> int:
-        limits = [subscription.takes_bps(now_ms) for subscription in video.subscriptions]
-        return max(MIN_BITRATE_BPS, min([MAX_BITRATE_BPS, *limits]))
+    def _measure(self, now_ms: float) -> None:
+        """Judge the line both ways; a lower limit is told at once, a higher one with the next report."""
+        sound, pictures = self.publications.get("audio"), self.publications.get("video")
+        self._upward.measure(
+            now_ms,
+            sound_lag_ms=sound.clock.lag_ms if sound else None,
+            pictures_lag_ms=pictures.clock.lag_ms if pictures else None,
+            sound=sound.octets if sound else 0,
+            pictures=pictures.octets if pictures else 0,
+        )
+        self._downward.measure(now_ms, sum(one.octets for one in self._by_ssrc.values() if one.kind == "video"))
+        limit_bps = self._bitrate_limit()
+        if limit_bps < 0.95 * self._told_bps:
+            # A compound packet begins with a report (RFC 3550 §6.1); this one is empty.
+            self._link.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + self._write_limit(limit_bps))
+
+    def _bitrate_limit(self) -> int:
+        """What the member's pictures may take: what their line carries, and the lines of all who see them."""
+        video = self.publications.get("video")
+        limits = [subscription.takes_bps() for subscription in video.subscriptions] if video is not None else []
+        return max(MIN_BPS, min([int(self._upward.limit_bps), *limits]))
+
+    def _write_limit(self, limit_bps: int) -> bytes:
+        video = self.publications.get("video")
+        if video is None or video.ssrc is None or "goog-remb" not in self._own["video"].feedback:
+            return b""
+        self._told_bps = limit_bps
+        return rtcp.write_bitrate_limit(self._ssrc, video.ssrc, limit_bps)
 
     def _receive_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
         payload_type = second & 0x7F
@@ -247,10 +262,10 @@ class Peer:
                 for publication in self.publications.values():
                     publication.take_report(item, now_ms)
             elif isinstance(item, rtcp.BitrateLimit):
-                self._limit_bps, self._limit_told_ms = item.bitrate_bps, now_ms
+                self._downward.take_estimate(item.bitrate_bps, now_ms)
             elif (subscription := self._by_ssrc.get(item.media_ssrc)) is not None:
                 if isinstance(item, rtcp.Loss):
-                    self._lossy_ms = now_ms if item.fraction >= LOSSY_FRACTION else self._lossy_ms
+                    self._downward.take_loss(item.fraction, now_ms)
                 elif isinstance(item, rtcp.Nack):
                     subscription.resend(item.lost)
                 else:

@@ -50,6 +50,7 @@ class Publication:
         self.tap: Tap | None = None
         self.ssrc: int | None = None
         self.wants_keyframe = False
+        self.octets = 0  # of payload, received
         self._our_ssrc = our_ssrc
         self._nacks = nacks
         self._send_rtcp = send_rtcp
@@ -75,6 +76,7 @@ class Publication:
             if extended < self._oldest or self.find(extended) is not None:
                 return
             self._note_gap(extended, arrived_ms)
+        self.octets += len(payload)
         self._figures.note(timestamp, arrived_ms)
         if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False

@@ -27,7 +27,7 @@ MIN_STEP_MS: Final = 20  # between the last packet of one source and the first o
 class Subscription:
     """section: where in the browser's offer. send_rtp, send_rtcp: towards that browser.
 
-    takes_bps: what that browser can take for one picture, at an instant of the room's clock.
+    takes_bps: what that browser can take for one picture.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Subscription:
         *,
         send_rtp: SendRtp,
         send_rtcp: Callable[[bytes], None],
-        takes_bps: Callable[[float], int],
+        takes_bps: Callable[[], int],
     ) -> None:
         self.mid = section.mid
         self.kind = section.kind
@@ -61,7 +61,7 @@ class Subscription:
         self._sent_ms = 0.0
         self._resends = TokenBucket(RESENT_PER_S, RESENT_PER_S)
         self._retransmission_sequence = 1 + secrets.randbelow(1 << 14)
-        self._packets = self._octets = 0
+        self._packets = self.octets = 0  # of payload, sent, without repetitions
 
     def attach(self, publication: Publication, now_ms: float) -> None:
         """Carry this track from now on; of one that this browser cannot decode, nothing."""
@@ -100,7 +100,7 @@ class Subscription:
             self._sent_timestamp = timestamp
             self._sent_ms = packet.arrived_ms
         self._packets += 1
-        self._octets += len(packet.payload)
+        self.octets += len(packet.payload)
         second = self._payload_type | 0x80 if packet.marker else self._payload_type
         self._send_rtp(second, sequence, timestamp, self._ssrc, packet.payload)
 
@@ -155,7 +155,7 @@ class Subscription:
                     ntp=ntp,
                     rtp_timestamp=timestamp + self._timestamp_offset,
                     packets=self._packets,
-                    octets=self._octets,
+                    octets=self.octets,
                     cname=self.track.stream,
                 )
             )
