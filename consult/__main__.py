@@ -7,6 +7,7 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,14 +19,15 @@ from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.log import set_up_log
-from consult.settings import Settings, settings_or_exit
-from consult.signals import until_signal
+from consult.settings import TICKET_KEY, Settings, settings_or_exit
+from consult.signals import hear_orders, until_over, until_signal
 
 COMMANDS = """
 commands:
   demo            try everything on this machine: database, pages, calls and jobs in one process
   web             pages, and the rooms too unless REDIS_URL is set
-  media           rooms (sound, picture, recording) for web processes; needs REDIS_URL and MEDIA_NODE
+  media           rooms (sound, picture, recording) for web processes, in a process per core;
+                  needs REDIS_URL and MEDIA_NODE
   worker          what runs later: filing recordings, transcripts, mail
   migrate         bring the database to the newest schema
   create-staff    make an account; asks for what is not given, the password comes from standard input
@@ -69,7 +71,7 @@ def _run(given: argparse.Namespace) -> int:
         case "web":
             return _serve(serve_web(settings))
         case "media":
-            return _serve(serve_media(_with_media(settings)))
+            return _serve_media_processes(_with_media(settings))
         case "worker":
             return _serve(work(settings))
         case "migrate":
@@ -87,27 +89,56 @@ def _serve(serving: Coroutine[Any, Any, None]) -> int:
 
 async def serve_web(settings: Settings) -> None:
     from consult.app import create_app, serve
+    from consult.keys import HUB
+    from consult.watchdog import watched
 
-    stop = until_signal()
-    async with serve(await create_app(settings), settings.host, settings.port):
-        await stop.wait()
+    orders = hear_orders()
+    app = await create_app(settings)
+    async with serve(app, settings.host, settings.port), watched(settings.watchdog_s):
+        if HUB in app:
+            await until_over(orders, app[HUB].drain, limit_s=settings.drain_s)
+        else:
+            await orders.drain.wait()  # rooms live elsewhere: their sockets come back through another web process
 
 
-async def serve_media(settings: Settings) -> None:
+def _serve_media_processes(settings: Settings) -> int:
+    """Run as many media processes as were asked for, and look after them."""
+    from consult import app, rooms  # noqa: F401  loaded once, before the processes part
+    from consult.cores import usable_cores
+    from consult.supervisor import supervise
+    from signaling import endpoint, redis_bus  # noqa: F401
+
+    count = usable_cores() if settings.media_processes == "auto" else settings.media_processes
+    first_port, last_port = settings.media_ports
+    if first_port and count > last_port - first_port + 1:
+        if settings.media_processes != "auto":
+            print("Consult cannot start media: MEDIA_PORTS should have a port for each process.", file=sys.stderr)
+            return 2
+        count = last_port - first_port + 1
+
+    def serve_one(place: int, lifeline: int) -> int:
+        return _serve(serve_media(settings.of_media_process(place), lifeline=lifeline))
+
+    return supervise(count, serve_one)
+
+
+async def serve_media(settings: Settings, *, lifeline: int | None = None) -> None:
+    """Hold rooms until told to go. lifeline: a pipe's end that closes when whoever looks after this process is gone."""
     from consult import rooms
     from consult.app import serve
+    from consult.watchdog import watched
     from signaling.endpoint import create_media_app
 
-    stop = until_signal()
-    bus, directory = rooms.open_bus(settings), rooms.open_directory(settings)
-    hub = rooms.make_hub(settings, bus, directory)
-    app = create_media_app(key=settings.key_for(rooms.TICKET_KEY), directory=directory, hub=hub)
-    try:
-        async with serve(app, settings.host, settings.port):
-            await stop.wait()
-    finally:
-        await directory.close()
-        await bus.close()
+    orders = hear_orders(lifeline)
+    async with AsyncExitStack() as stack:
+        bus, directory = rooms.open_bus(settings), rooms.open_directory(settings)
+        stack.push_async_callback(bus.close)
+        stack.push_async_callback(directory.close)
+        hub = rooms.make_hub(settings, bus, directory)
+        app = create_media_app(key=settings.key_for(TICKET_KEY), directory=directory, hub=hub)
+        await stack.enter_async_context(serve(app, settings.host, settings.port))
+        await stack.enter_async_context(watched(settings.watchdog_s))
+        await until_over(orders, hub.drain, limit_s=settings.drain_s)
 
 
 async def work(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from consult.keys import SOCKETS
-from consult.settings import Settings
+from consult.settings import TICKET_KEY, Settings
 from consult.web.session import STAFF_COOKIE, VISIT_COOKIE, find_staff, find_visit, read_cookie, session_key
 from signaling.bus import Bus, RoomDirectory
 from signaling.endpoint import Closer, RoomEndpoint
@@ -26,11 +26,10 @@ from signaling.hub import Hub
 from signaling.ice import IceSettings
 from signaling.local_bus import LocalBus, LocalDirectory
 from signaling.messages import IceServers
+from signaling.recovery import recover_apart
 from signaling.relay import RoomMedia
-from signaling.spool import recover_spool
 from signaling.ticket import Role, Seat
 
-TICKET_KEY = "ticket"  # the purpose that tickets are signed for: settings.key_for(TICKET_KEY)
 TURN_LIFETIME_S = 600
 STAFF_ROLES = frozenset({Role.EXPERT, Role.SCHEDULER})
 
@@ -61,7 +60,7 @@ def make_hub(settings: Settings, bus: Bus, directory: RoomDirectory) -> Hub:
         open_media=partial(RoomMedia, spool=settings.spool, ice=ice),
         node=settings.media_node or settings.public_url,
         ice_servers=lambda member_id: ice_servers(settings, member_id, now_s=time.time()),
-        recover_spool=partial(recover_spool, settings.spool),
+        recover_spool=partial(recover_apart, settings.spool),
     )
 
 

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 
 KNOWN_LANGUAGES = ("en", "es")
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+TICKET_KEY = "ticket"  # what tickets are signed and checked with: settings.key_for(TICKET_KEY)
 
 
 class SettingsWrong(Exception):
@@ -86,6 +87,9 @@ class Settings(BaseSettings):
     media_ports: PortRange = (0, 0)
     media_path: Literal["fast", "pump"] = "fast"
     media_node: str | None = None
+    media_processes: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    drain_s: float = Field(default=7200, ge=0)
+    watchdog_s: float = Field(default=2, ge=0)
 
     clinic_name: str = Field(default="Consult", min_length=1, max_length=80)
     languages: Listed = KNOWN_LANGUAGES
@@ -170,6 +174,19 @@ class Settings(BaseSettings):
         if not value or any(language not in KNOWN_LANGUAGES for language in value):
             raise ValueError(f"should be a list out of {','.join(KNOWN_LANGUAGES)}")
         return value
+
+    def of_media_process(self, place: int) -> Settings:
+        """Return the settings of the media process number `place` (0, 1, …) of those that were started together.
+
+        Its port, and the one in its address, are the given ones and `place` more.
+        """
+        if place == 0 or self.media_node is None:
+            return self
+        parts = urlsplit(self.media_node)
+        port = (parts.port or (443 if parts.scheme == "https" else 80)) + place
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        node = parts._replace(netloc=f"{host}:{port}").geturl()
+        return self.model_copy(update={"port": self.port + place, "media_node": node})
 
     def key_for(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose; they tell nothing about the secret key or about other purposes."""

@@ -52,8 +52,14 @@ class RoomDirectory(Protocol):
 
     async def find(self, room_id: RoomId) -> str | None: ...
 
-    async def announce(self, node: str) -> None:
-        """Say that a node is alive and takes new rooms; to be repeated while it is."""
+    async def place(self, room_id: RoomId) -> str | None:
+        """Return the room's node; a room that nobody holds is claimed for the announced node with the least load.
+
+        None if no node is announced, or if the directory has just begun anew: then every node first says what it holds.
+        """
+
+    async def announce(self, node: str, load: int = 0) -> None:
+        """Say that a node is alive and takes new rooms; to be repeated while it is. load: sockets in its rooms."""
 
     async def withdraw(self, node: str) -> None:
         """Say that a node takes no new rooms any more."""

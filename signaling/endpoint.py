@@ -10,9 +10,11 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import aiohttp
 import structlog
@@ -27,9 +29,13 @@ from signaling.ticket import RoomId, Seat
 
 HEARTBEAT_S = 15.0
 CLOSE_S = 2.0
-CONNECT_S = 5.0
+CONNECT_S = 2.0
+FIND_S = 5.0  # how long a browser waits here for a process to take its room; then it is asked to come back
+LOOK_AGAIN_S = 0.25
+MAX_REMEMBERED = 2_000  # rooms whose process we know even while the directory does not answer
 PASS_ON_S = 20.0  # how long one message may take to the other side
 PASSED_ON_HEADER = "X-Consult-Passed-On"
+ROOM_HEADER = "X-Consult-Room"
 PASSED_ON_LIFETIME_S = 30
 # Somewhat more than a message may have, so that one that is too long is answered instead of cut off.
 MAX_FRAME_BYTES = 4 * MAX_MESSAGE_BYTES
@@ -119,12 +125,15 @@ class RoomEndpoint:
         self._browsers = browsers
         self._now = now
         self._client: aiohttp.ClientSession | None = None
+        self._nodes: OrderedDict[RoomId, str] = OrderedDict()  # where rooms were last
         self._sockets: set[BrowserSocket] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         passed_on = self._was_passed_on(request)
         if not passed_on and not (self._browsers and self._has_our_origin(request)):
             raise web.HTTPForbidden(text="This address is only for our own pages.\n")
+        if passed_on and not self._takes(RoomId(request.headers.get(ROOM_HEADER, ""))):
+            raise web.HTTPServiceUnavailable(text="This process takes no new rooms.\n")
         socket = BrowserSocket(request)
         response = await socket.open()
         self._sockets.add(socket)
@@ -137,6 +146,9 @@ class RoomEndpoint:
         finally:
             self._sockets.discard(socket)
         return response
+
+    def _takes(self, room_id: RoomId) -> bool:
+        return self._hub is not None and self._hub.takes(room_id)
 
     async def close(self) -> None:
         """Stop: rooms are finished and everybody comes back later. For aiohttp's on_shutdown."""
@@ -155,31 +167,49 @@ class RoomEndpoint:
                 await refuse(socket, error, of="hello")
                 return
         with kept:
-            node = await self._find(greeting.seat.room_id)
-            if node is None:
+            await self._lead_in(socket, greeting)
+
+    async def _lead_in(self, socket: BrowserSocket, greeting: Greeting) -> None:
+        """Join a socket to its room, wherever that is or opens."""
+        room_id = greeting.seat.room_id
+        until_s = time.monotonic() + FIND_S
+        while True:
+            node = await self._find(room_id)
+            if node is None and self._hub is not None:
                 await self._take_in(socket, greeting)
-            else:
-                await self._pass_on(socket, greeting, node)
+                return
+            other = await self._connect(node, greeting) if node is not None else None
+            if node is not None and other is not None:
+                self._remember(room_id, node)
+                await _join_sockets(socket, other)
+                return
+            if time.monotonic() >= until_s:
+                await refuse(socket, RoomElsewhere(node or "no media process is announced"), of="hello")
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _take_in(self, socket: BrowserSocket, greeting: Greeting) -> None:
-        if self._hub is None:
-            await refuse(socket, RoomElsewhere("no media process is announced"), of="hello")
-        else:
-            await Connection(socket, greeting.seat).run(self._hub)
+        assert self._hub is not None
+        await Connection(socket, greeting.seat).run(self._hub)
 
     async def _find(self, room_id: RoomId) -> str | None:
-        """Return the other process that holds the room or shall; None: this one."""
+        """Return the other process that holds the room or shall; None: this one, or none at the moment."""
         if self._hub is not None and self._hub.holds(room_id):
             return None
         try:
             async with asyncio.timeout(CONNECT_S):
-                node = await self._directory.find(room_id)
-                if node is None and self._hub is None:
-                    node = _choose(await self._directory.nodes(), room_id)
+                find = self._directory.place if self._hub is None else self._directory.find
+                node = await find(room_id)
         except Exception as error:
             log.warning("directory_failed", error=type(error).__name__)
-            return None
+            return self._nodes.get(room_id)
         return None if self._hub is not None and node == self._hub.node else node
+
+    def _remember(self, room_id: RoomId, node: str) -> None:
+        self._nodes[room_id] = node
+        self._nodes.move_to_end(room_id)
+        if len(self._nodes) > MAX_REMEMBERED:
+            self._nodes.popitem(last=False)
 
     # Who may come --------------------------------------------------------------------------------------------------
 
@@ -199,9 +229,10 @@ class RoomEndpoint:
 
     # Passing on ----------------------------------------------------------------------------------------------------
 
-    async def _pass_on(self, socket: BrowserSocket, greeting: Greeting, node: str) -> None:
+    async def _connect(self, node: str, greeting: Greeting) -> aiohttp.ClientWebSocketResponse | None:
+        """Return a socket to a room's process that the greeting was sent on; None if there is no way at the moment."""
         sent_at = str(int(time.time()))
-        headers = {PASSED_ON_HEADER: f"{sent_at}.{self._sign(sent_at)}"}
+        headers = {PASSED_ON_HEADER: f"{sent_at}.{self._sign(sent_at)}", ROOM_HEADER: greeting.seat.room_id}
         try:
             async with asyncio.timeout(CONNECT_S):
                 other = await self._client_session().ws_connect(
@@ -215,9 +246,25 @@ class RoomEndpoint:
                 await other.send_str(greeting.text)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("node_unreachable", node=node, error=type(error).__name__)
-            await refuse(socket, RoomElsewhere(node), of="hello")
-            return
-        await _join_sockets(socket, other)
+            await self._give_up(node, greeting.seat.room_id, error)
+            return None
+        return other
+
+    async def _give_up(self, node: str, room_id: RoomId, error: Exception) -> None:
+        """Free a room whose process said that it does not take it, or is gone: nobody listens at its address.
+
+        One that is merely silent loses the room when its lease lapses. One that lives after all claims it again.
+        """
+        gone = isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
+        declined = isinstance(error, aiohttp.WSServerHandshakeError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                if gone:
+                    await self._directory.withdraw(node)
+                if gone or declined:
+                    await self._directory.release(room_id, node)
+        except Exception as failure:
+            log.warning("directory_failed", error=type(failure).__name__)
 
     def _client_session(self) -> aiohttp.ClientSession:
         if self._client is None:
@@ -258,11 +305,6 @@ async def _join_sockets(socket: BrowserSocket, other: aiohttp.ClientWebSocketRes
         tasks.create_task(outwards(), name="socket outwards")
 
 
-def _choose(nodes: Sequence[str], room_id: RoomId) -> str | None:
-    """Return a node for a room that nobody holds, the same in every process (rendezvous hashing)."""
-    return max(nodes, key=lambda node: hashlib.sha256(f"{node} {room_id}".encode()).digest(), default=None)
-
-
 def create_media_app(*, key: bytes, directory: RoomDirectory, hub: Hub) -> web.Application:
     """Return the application of a media process: `/socket` for our web processes alone, and `/healthz`."""
     endpoint = RoomEndpoint(key=key, directory=directory, hub=hub, browsers=False)
@@ -278,9 +320,15 @@ def create_media_app(*, key: bytes, directory: RoomDirectory, hub: Hub) -> web.A
     async def say_healthy(request: web.Request) -> web.Response:
         return web.json_response({"rooms": hub.room_count, "sockets": hub.socket_count()})
 
+    async def say_ready(request: web.Request) -> web.Response:
+        if hub.draining:
+            return web.json_response({"status": "draining"}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return web.json_response({"status": "ok"})
+
     app = web.Application()
     app.cleanup_ctx.append(run_hub)
     app.on_shutdown.append(on_shutdown)
     app.router.add_get("/socket", endpoint.handle)
     app.router.add_get("/healthz", say_healthy)
+    app.router.add_get("/readyz", say_ready)
     return app

@@ -24,8 +24,11 @@ from signaling.revocations import Revocations
 from signaling.ticket import RoomId, Seat
 
 REMEMBER_CLOSED_S = 60.0
-RENEW_S = 1.5
-DIRECTORY_S = 5.0
+RENEW_S = 1.0
+DIRECTORY_S = 2.0
+RECOVER_EVERY_S = 5.0
+UNUSED_S = 15.0  # a room without sockets for so long keeps nobody from leaving
+LOOK_S = 0.25
 FINISH_S = 35.0
 FLUSH_S = 5.0
 COMMANDS_PAUSE_S = 0.5
@@ -44,9 +47,11 @@ class Hub:
         ice_servers: IceServers = lambda member_id: wire.IceServers(),
         recover_spool: Callable[[], Sequence[SegmentFinished]] | None = None,
         renew_s: float = RENEW_S,
+        recover_every_s: float = RECOVER_EVERY_S,
         remember_closed_s: float = REMEMBER_CLOSED_S,
     ) -> None:
-        """node: this process's address for the others. recover_spool: finishes what a crash left; runs in a thread."""
+        """node: this process's address for the others. recover_spool: finishes what crashes left, of whichever process,
+        and returns what waits to be filed; runs in a thread."""
         self.node = node
         self._directory = directory
         self._bus = bus
@@ -54,6 +59,7 @@ class Hub:
         self._ice_servers = ice_servers
         self._recover_spool = recover_spool
         self._renew_s = renew_s
+        self._recover_every_s = recover_every_s
         self._remember_closed_s = remember_closed_s
         self._publisher = Publisher(bus)
         self._revocations = Revocations()
@@ -62,7 +68,13 @@ class Hub:
         self._tasks: asyncio.TaskGroup | None = None
         self._main: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
+        self._draining = False
         self._stopping = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new rooms are taken any more."""
+        return self._draining or self._stopping
 
     @property
     def room_count(self) -> int:
@@ -74,12 +86,32 @@ class Hub:
     def holds(self, room_id: RoomId) -> bool:
         return room_id in self._rooms
 
+    def takes(self, room_id: RoomId) -> bool:
+        """Whether somebody who comes to a room is let into it here."""
+        return not self._stopping and (not self._draining or self.holds(room_id))
+
     # Life ----------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         ready = asyncio.Event()
         self._main = asyncio.create_task(self._run(ready), name="hub")
         await ready.wait()
+
+    async def drain(self) -> None:
+        """Take no new rooms; return when no call is left. Those who are in a call, or come back to it, stay."""
+        self._draining = True
+        await self._ask_directory(self._directory.withdraw(self.node))
+        loop = asyncio.get_running_loop()
+        used_s = {room.room_id: loop.time() for room in self._rooms.values()}
+        while not self._stopping:
+            for room in self._rooms.values():
+                if room.closed is None and room.socket_count:
+                    used_s[room.room_id] = loop.time()
+                elif room.closed is not None:
+                    used_s.pop(room.room_id, None)
+            if all(loop.time() - at_s > UNUSED_S for at_s in used_s.values()):
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """Finish the segments, send everybody away for a moment, tell everything; a second call does nothing more."""
@@ -137,6 +169,8 @@ class Hub:
         if revoked is not None:
             outlet.end(revoked)
             return None
+        if not self.takes(seat.room_id):
+            raise RoomElsewhere(seat.room_id)
         room = await self._open(seat.room_id)
         room.join(seat, outlet)
         return room
@@ -148,7 +182,10 @@ class Hub:
                 return room
             async with asyncio.timeout(DIRECTORY_S):
                 holder = await self._directory.claim(room_id, self.node)
-            if holder != self.node or self._stopping:
+            if holder != self.node:
+                raise RoomElsewhere(room_id)
+            if self.draining:
+                await self._release(room_id)
                 raise RoomElsewhere(room_id)
             room = LiveRoom(
                 room_id,
@@ -211,16 +248,29 @@ class Hub:
                 room.remove_person(person_id, reason)
 
     async def _recover(self) -> None:
+        """What a process left that was killed is told by whichever of us finds it first; repeated events are known."""
         assert self._recover_spool is not None
-        for segment in await asyncio.to_thread(self._recover_spool):
-            self._publisher.publish(recording_finished(segment))
+        told: set[str] = set()
+        while True:
+            waiting = await asyncio.to_thread(self._recover_spool)
+            for segment in waiting:
+                if segment.segment_id not in told:
+                    self._publisher.publish(recording_finished(segment))
+            told = {segment.segment_id for segment in waiting}
+            await asyncio.sleep(self._recover_every_s)
 
     async def _keep_leases(self) -> None:
+        # Rooms first: who hears of this process may then rely on what the directory says about its rooms.
         while True:
-            await self._ask_directory(self._directory.announce(self.node))
-            for room in list(self._rooms.values()):
-                await self._ask_directory(self._keep_lease(room))
+            if await self._renew_all() and not self.draining:
+                await self._ask_directory(self._directory.announce(self.node, self.socket_count()))
             await asyncio.sleep(self._renew_s)
+
+    async def _renew_all(self) -> bool:
+        for room in list(self._rooms.values()):
+            if not await self._ask_directory(self._keep_lease(room)):
+                return False  # the others would wait as long for the same answer
+        return True
 
     async def _keep_lease(self, room: LiveRoom) -> None:
         if await self._directory.renew(room.room_id, self.node):
@@ -234,13 +284,15 @@ class Hub:
     async def _release(self, room_id: RoomId) -> None:
         await self._ask_directory(self._directory.release(room_id, self.node))
 
-    async def _ask_directory(self, question: Coroutine[Any, Any, None]) -> None:
-        # Without the directory, calls go on; only new rooms must wait for it.
+    async def _ask_directory(self, question: Coroutine[Any, Any, None]) -> bool:
+        """Ask; False without an answer. Without the directory calls go on; only new rooms must wait for it."""
         try:
             async with asyncio.timeout(DIRECTORY_S):
                 await question
         except Exception as error:
             log.warning("directory_failed", error=type(error).__name__)
+            return False
+        return True
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

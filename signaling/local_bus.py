@@ -19,7 +19,8 @@ from signaling.ticket import RoomId
 REDELIVER_AFTER_S = 30.0
 MAX_KEPT_EVENTS = 10_000  # for consumers that have not come yet; the oldest go first
 MAX_COMMANDS = 1_000  # per listener; the oldest go first
-LEASE_S = 5.0
+LEASE_S = 3.0
+SOCKETS_OF_A_CALL = 2  # what a room that was just placed will add to its node's load
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ class LocalDirectory:
         self._lease_s = lease_s
         self._rooms: dict[RoomId, tuple[str, float]] = {}  # node, until when
         self._nodes: dict[str, float] = {}  # until when
+        self._loads: dict[str, int] = {}
 
     async def claim(self, room_id: RoomId, node: str) -> str:
         holder = await self.find(room_id)
@@ -145,8 +147,19 @@ class LocalDirectory:
         node, until = self._rooms.get(room_id, ("", 0.0))
         return node if until > time.monotonic() else None
 
-    async def announce(self, node: str) -> None:
+    async def place(self, room_id: RoomId) -> str | None:
+        holder = await self.find(room_id)
+        if holder is not None:
+            return holder
+        node = min(await self.nodes(), key=lambda one: self._loads[one], default=None)
+        if node is None:
+            return None
+        self._loads[node] += SOCKETS_OF_A_CALL
+        return await self.claim(room_id, node)
+
+    async def announce(self, node: str, load: int = 0) -> None:
         self._nodes[node] = time.monotonic() + self._lease_s
+        self._loads[node] = load
 
     async def withdraw(self, node: str) -> None:
         self._nodes.pop(node, None)

@@ -12,7 +12,7 @@ from signaling.events import RoomEvent, ViewShown
 
 PUBLISH_S = 10
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 1.0
 MANY_EVENTS = 10_000  # with more than these waiting, the Views among them go: the next one says the same again
 
 log = structlog.get_logger(__name__)

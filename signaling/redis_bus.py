@@ -2,19 +2,27 @@
 
 Events go through one stream with a consumer group per consumer; what a crashed process had in hand is claimed by
 another one. Commands go by publish and subscribe. A claim on a room is a key that lapses.
+
+A Redis that comes back empty is noticed by its epoch, a key that goes with the rest: what was published lately is
+published again (consumers know repeated events), and no free room is placed before every process had time to claim
+its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from signaling.bus import Delivery
@@ -25,12 +33,19 @@ STREAM = "consult:events"
 CHANNEL = "consult:commands"
 ROOM_KEY = "consult:room:"
 NODES_KEY = "consult:nodes"
+LOADS_KEY = "consult:loads"
+BEGUN_KEY = "consult:nodes:begun"
+EPOCH_KEY = "consult:epoch"
 MAX_STREAM = 100_000  # events; a worker that was away for longer than these misses the oldest
 REDELIVER_AFTER_S = 30.0
 BLOCK_S = 1.0
 PAUSE_S = 0.5  # after a lost connection
 SOCKET_S = 5.0
-LEASE_S = 5.0
+LEASE_S = 3.0
+SETTLE_S = 2.0  # a directory that begins anew hears of every lease within this
+SOCKETS_OF_A_CALL = 2  # what a room that was just placed will add to its node's load
+RETELL_S = 300.0
+MAX_RETOLD = 2_000
 
 # Each returns what it decided, in one step that no other process can come between.
 CLAIM = """
@@ -47,16 +62,52 @@ RELEASE = """
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('del', KEYS[1])
 """
-ANNOUNCE = """
-local now = redis.call('time')
-local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+_NOW = """
+local time = redis.call('time')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+ANNOUNCE = (
+    _NOW
+    + """
+for _, gone in ipairs(redis.call('zrangebyscore', KEYS[1], '-inf', now_ms)) do redis.call('hdel', KEYS[2], gone) end
 redis.call('zremrangebyscore', KEYS[1], '-inf', now_ms)
 redis.call('zadd', KEYS[1], now_ms + ARGV[2], ARGV[1])
+redis.call('hset', KEYS[2], ARGV[1], ARGV[3])
+redis.call('setnx', KEYS[3], now_ms)
 return 1
 """
-NODES = """
-local now = redis.call('time')
-return redis.call('zrangebyscore', KEYS[1], now[1] * 1000 + math.floor(now[2] / 1000) + 1, '+inf')
+)
+NODES = (
+    _NOW
+    + """
+return redis.call('zrangebyscore', KEYS[1], now_ms + 1, '+inf')
+"""
+)
+PLACE = (
+    _NOW
+    + """
+local holder = redis.call('get', KEYS[4])
+if holder then return holder end
+local begun_ms = redis.call('get', KEYS[3])
+if not begun_ms or now_ms - begun_ms < tonumber(ARGV[2]) then return false end
+local best, least
+for _, node in ipairs(redis.call('zrangebyscore', KEYS[1], now_ms + 1, '+inf')) do
+  local load = tonumber(redis.call('hget', KEYS[2], node) or 0)
+  if not least or load < least then best, least = node, load end
+end
+if not best then return false end
+redis.call('hincrby', KEYS[2], best, ARGV[3])
+redis.call('set', KEYS[4], best, 'px', ARGV[1])
+return best
+"""
+)
+EPOCH = """
+redis.call('setnx', KEYS[1], ARGV[1])
+return redis.call('get', KEYS[1])
+"""
+PUBLISH = """
+if redis.call('get', KEYS[2]) ~= ARGV[1] then return false end
+return redis.call('xadd', KEYS[1], 'maxlen', '~', ARGV[2], '*', 'event', ARGV[3])
 """
 
 log = structlog.get_logger(__name__)
@@ -80,9 +131,15 @@ class RedisBus:
         self._block_ms = round(min(BLOCK_S, redeliver_after_s) * 1000)
         self._process = uuid.uuid4().hex
         self._closed = asyncio.Event()
+        self._epoch = ""  # none is known yet
+        self._told: deque[tuple[float, RoomEvent]] = deque(maxlen=MAX_RETOLD)  # when, monotonic s
+        self._publishing = asyncio.Lock()
 
     async def publish(self, event: RoomEvent) -> None:
-        await self._redis.xadd(STREAM, {"event": to_json(event)}, maxlen=MAX_STREAM, approximate=True)
+        async with self._publishing:
+            while not await self._add(event):
+                await self._begin_epoch()
+            self._told.append((time.monotonic(), event))
 
     async def deliveries(self, consumer: str) -> AsyncIterator[Delivery]:
         while not self._closed.is_set():
@@ -106,6 +163,7 @@ class RedisBus:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.subscribe(CHANNEL)
+                    await self._notice_loss()
                     while not self._closed.is_set():
                         message = await subscription.get_message(timeout=BLOCK_S)
                         _pass_on_cancellation()
@@ -118,6 +176,32 @@ class RedisBus:
     async def close(self) -> None:
         self._closed.set()
         await self._redis.aclose()
+
+    async def _add(self, event: RoomEvent) -> bool:
+        """Append to the stream; False if this is not the Redis, or not the data, that we knew."""
+        return bool(await _run(self._redis, PUBLISH, [STREAM, EPOCH_KEY], self._epoch, MAX_STREAM, to_json(event)))
+
+    async def _notice_loss(self) -> None:
+        """After a connection was lost: what a Redis without its data forgot is told now, not with the next event."""
+        async with self._publishing:
+            if self._epoch and await self._redis.get(EPOCH_KEY) != self._epoch.encode():
+                await self._begin_epoch()
+
+    async def _begin_epoch(self) -> None:
+        """Learn the epoch, beginning it if need be. If ours is over, tell again what may have been lost with it."""
+        current = await _run(self._redis, EPOCH, [EPOCH_KEY], uuid.uuid4().hex)
+        earlier, self._epoch = self._epoch, str(current, "utf-8")
+        if not earlier:
+            return
+        since_s = time.monotonic() - RETELL_S
+        again = [event for told_s, event in self._told if told_s >= since_s]
+        log.warning("redis_forgot", told_again=len(again))
+        try:
+            for event in again:
+                await self._add(event)
+        except BaseException:
+            self._epoch = earlier  # the rest is still to be told
+            raise
 
     async def _create_group(self, consumer: str) -> None:
         try:
@@ -160,43 +244,58 @@ class RedisBus:
 
 
 class RedisDirectory:
-    def __init__(self, url: str, *, lease_s: float = LEASE_S) -> None:
+    def __init__(self, url: str, *, lease_s: float = LEASE_S, settle_s: float = SETTLE_S) -> None:
+        """settle_s: for so long after the first announcement no free room is placed."""
         self._redis = _connect(url)
         self._lease_ms = round(lease_s * 1000)
+        self._settle_ms = round(settle_s * 1000)
 
     async def claim(self, room_id: RoomId, node: str) -> str:
-        holder: bytes = await self._run(CLAIM, ROOM_KEY + room_id, node, self._lease_ms)
+        holder: bytes = await self._run(CLAIM, [ROOM_KEY + room_id], node, self._lease_ms)
         return holder.decode()
 
     async def renew(self, room_id: RoomId, node: str) -> bool:
-        return bool(await self._run(RENEW, ROOM_KEY + room_id, node, self._lease_ms))
+        return bool(await self._run(RENEW, [ROOM_KEY + room_id], node, self._lease_ms))
 
     async def release(self, room_id: RoomId, node: str) -> None:
-        await self._run(RELEASE, ROOM_KEY + room_id, node)
+        await self._run(RELEASE, [ROOM_KEY + room_id], node)
 
     async def find(self, room_id: RoomId) -> str | None:
         node: Any = await self._redis.get(ROOM_KEY + room_id)
         return None if node is None else str(node, "utf-8")
 
-    async def announce(self, node: str) -> None:
-        await self._run(ANNOUNCE, NODES_KEY, node, self._lease_ms)
+    async def place(self, room_id: RoomId) -> str | None:
+        keys = [NODES_KEY, LOADS_KEY, BEGUN_KEY, ROOM_KEY + room_id]
+        node: bytes | None = await self._run(PLACE, keys, self._lease_ms, self._settle_ms, SOCKETS_OF_A_CALL)
+        return None if node is None else node.decode()
+
+    async def announce(self, node: str, load: int = 0) -> None:
+        await self._run(ANNOUNCE, [NODES_KEY, LOADS_KEY, BEGUN_KEY], node, self._lease_ms, load)
 
     async def withdraw(self, node: str) -> None:
         await self._redis.zrem(NODES_KEY, node)
 
     async def nodes(self) -> list[str]:
-        return sorted(node.decode() for node in await self._run(NODES, NODES_KEY))
+        return sorted(node.decode() for node in await self._run(NODES, [NODES_KEY]))
 
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def _run(self, script: str, key: str, *arguments: str | int) -> Any:
-        answer: Any = self._redis.eval(script, 1, key, *(str(argument) for argument in arguments))
-        return await answer
+    async def _run(self, script: str, keys: list[str], *arguments: str | int) -> Any:
+        return await _run(self._redis, script, keys, *arguments)
+
+
+async def _run(redis: Redis, script: str, keys: list[str], *arguments: str | int) -> Any:
+    answer: Any = redis.eval(script, len(keys), *keys, *(str(argument) for argument in arguments))
+    return await answer
 
 
 def _connect(url: str) -> Redis:
-    return Redis.from_url(url, socket_timeout=SOCKET_S, socket_connect_timeout=SOCKET_S, health_check_interval=15)
+    # Who asks knows what to do without an answer; the client's own patience would only keep them waiting.
+    patience = Retry(NoBackoff(), 0)
+    return Redis.from_url(
+        url, socket_timeout=SOCKET_S, socket_connect_timeout=SOCKET_S, health_check_interval=15, retry=patience
+    )
 
 
 def _pass_on_cancellation() -> None:

@@ -27,6 +27,7 @@ from consult.records import service as records
 from consult.records.model import Record
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import JOIN_BEFORE, may_join_at, opens_until
+from consult.settings import TICKET_KEY
 from consult.web.params import uuid_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import STAFF_COOKIE, read_cookie, require_staff, require_visit
@@ -35,7 +36,6 @@ from signaling.ticket import Seat
 
 routes = web.RouteTableDef()
 
-TICKET_KEY = "ticket"  # what the room's process derives its key for, too
 SOCKET = "/socket"
 RECORD = N_("Record")
 

@@ -8,7 +8,7 @@ import asyncpg
 from aiohttp import web
 
 from consult.db.schema import is_current
-from consult.keys import POOL
+from consult.keys import HUB, POOL
 
 routes = web.RouteTableDef()
 
@@ -20,6 +20,8 @@ async def show_health(request: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def show_readiness(request: web.Request) -> web.Response:
+    if HUB in request.app and request.app[HUB].draining:
+        return web.json_response({"status": "draining"}, status=503)
     try:
         async with asyncio.timeout(3), request.app[POOL].acquire() as conn:
             current = await is_current(conn)

@@ -12,10 +12,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.browser.processes import free_ports
 from tests.conftest import SECRET, free_port
 
 ROOT = Path(__file__).parents[2]
-START_WITHIN_S = 60
+START_WITHIN_S = 150
 
 
 def start(command: str, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -37,9 +38,9 @@ async def until_ready(url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 async def test_web_media_and_worker_start_and_end(database_url: str, redis_url: str, tmp_path: Path) -> None:
-    web_port, media_port = free_port(), free_port()
+    web_port, media_port = free_port(), free_ports(2)
     common = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": database_url,
@@ -49,7 +50,11 @@ async def test_web_media_and_worker_start_and_end(database_url: str, redis_url: 
         "CONSULT_HOME": str(tmp_path / "home"),
     }
     log = tmp_path / "log"
-    media = common | {"PORT": str(media_port), "MEDIA_NODE": f"http://127.0.0.1:{media_port}"}
+    media = common | {
+        "PORT": str(media_port),
+        "MEDIA_NODE": f"http://127.0.0.1:{media_port}",
+        "MEDIA_PROCESSES": "2",
+    }
     processes = [
         start("web", common | {"PORT": str(web_port)}, log),
         start("media", media, log),
@@ -57,10 +62,12 @@ async def test_web_media_and_worker_start_and_end(database_url: str, redis_url: 
     ]
     try:
         await until_ready(f"http://127.0.0.1:{web_port}/readyz")
-        await until_ready(f"http://127.0.0.1:{media_port}/healthz")
+        for port in (media_port, media_port + 1):
+            await until_ready(f"http://127.0.0.1:{port}/healthz")
+            await until_ready(f"http://127.0.0.1:{port}/readyz")
         headers = {"Origin": "https://evil.example"}
         async with aiohttp.ClientSession(headers=headers) as client:
-            for port in (web_port, media_port):
+            for port in (web_port, media_port, media_port + 1):
                 with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                     await client.ws_connect(f"http://127.0.0.1:{port}/socket")
                 assert refused.value.status == 403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from signaling import connection, endpoint, messages
+from signaling import hub as hub_module
 from signaling.endpoint import RoomEndpoint, create_media_app
 from signaling.errors import OfferRefused
 from signaling.events import CloseRoom, MemberLeft, RecordingFinished, RemovePerson, RoomClosed, RoomEvent, RoomOpened
@@ -77,6 +79,7 @@ class House:
     url: str
     hub: Hub | None
     bus: LocalBus
+    directory: LocalDirectory
     media: dict[str, FakeMedia]
     events: list[RoomEvent]
     client: aiohttp.ClientSession
@@ -90,6 +93,10 @@ class House:
         browser = Browser(await self.open())
         await browser.send(type="hello", version=1, ticket=sign(seat, KEY))
         return browser
+
+    async def status(self, path: str) -> int:
+        async with self.client.get(f"{self.url}{path}") as answer:
+            return answer.status
 
     async def told(self, kind: type[RoomEvent], count: int = 1) -> list[RoomEvent]:
         async with asyncio.timeout(WITHIN_S):
@@ -172,7 +179,7 @@ async def start_house() -> AsyncIterator[StartHouse]:
             app_runner = web.AppRunner(app, shutdown_timeout=1)
             await app_runner.setup()
             await web.TCPSite(app_runner, "127.0.0.1", int(url.rpartition(":")[2])).start()
-            house = House(url, hub, bus, media, events, client, app_runner)
+            house = House(url, hub, bus, directory, media, events, client, app_runner)
             houses.append(house)
             return house
 
@@ -455,7 +462,10 @@ async def test_a_media_process_takes_no_browsers(start_house: StartHouse) -> Non
         assert response.status == 200
 
 
-async def test_without_a_media_process_the_browser_is_asked_to_come_back(start_house: StartHouse) -> None:
+async def test_without_a_media_process_the_browser_is_asked_to_come_back(
+    start_house: StartHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "FIND_S", 0.3)
     browser = await (await start_house("web")).enter(HOST)
     assert (await browser.hear("error"))["code"] == "room.elsewhere"
     assert await browser.closed() == 4004
@@ -467,3 +477,113 @@ async def test_when_the_rooms_process_dies_the_browser_comes_back(start_house: S
     await host.hear("welcome")
     await media.runner.cleanup()
     assert await host.closed() == 1012
+
+
+async def test_a_browser_that_comes_before_any_media_process_waits_for_one(start_house: StartHouse) -> None:
+    house = await start_house("web")
+    browser = await house.enter(HOST)
+    await asyncio.sleep(0.5)
+    media = await start_house("media")
+    await browser.hear("welcome")
+    assert media.hub is not None
+    assert media.hub.holds(ROOM)
+
+
+async def test_a_room_whose_process_is_gone_opens_in_another_before_its_lease_lapses(start_house: StartHouse) -> None:
+    dead, house = f"http://127.0.0.1:{free_port()}", await start_house("web")
+    assert await house.directory.claim(ROOM, dead) == dead
+    await house.directory.announce(dead)
+    keeping = asyncio.create_task(_keep_claimed(house, dead))
+    try:
+        media = await start_house("media")
+        host = await house.enter(HOST)
+        await host.hear("welcome")
+        assert media.hub is not None
+        assert media.hub.holds(ROOM)
+        assert await house.directory.nodes() == [media.url]
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _keep_claimed(house: House, node: str) -> None:
+    """As a lease that outlives its holder for long; once it is lost, nobody takes it again."""
+    while await house.directory.renew(ROOM, node):
+        await asyncio.sleep(0.05)
+
+
+async def test_who_drains_keeps_its_calls_and_takes_no_others(start_house: StartHouse) -> None:
+    first, house = await start_house("media"), await start_house("web")
+    assert first.hub is not None
+    await _until(lambda: house.directory.nodes(), [first.url])
+    host, patient = await _call(house)
+    draining = asyncio.create_task(first.hub.drain())
+    try:
+        await _until(lambda: house.directory.nodes(), [])
+        second = await start_house("media")
+        assert second.hub is not None
+        again = await house.enter(PATIENT)
+        assert len((await again.hear("welcome"))["members"]) == 2, "who reloads comes back to the call"
+        assert (await patient.hear("ended"))["reason"] == "superseded"
+        other = dataclasses.replace(HOST, room_id=RoomId("another room"))
+        await (await house.enter(other)).hear("welcome")
+        assert second.hub.holds(other.room_id)
+        assert await first.status("/readyz") == 503
+        assert await second.status("/readyz") == 200
+        assert not draining.done()
+        await host.send(type="end")
+        await again.hear("ended")
+        await asyncio.wait_for(draining, WITHIN_S)
+    finally:
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+
+
+async def test_a_room_placed_where_nobody_new_is_taken_opens_elsewhere(start_house: StartHouse) -> None:
+    first = await start_house("media")
+    assert first.hub is not None
+    await asyncio.wait_for(first.hub.drain(), WITHIN_S)
+    second, house = await start_house("media"), await start_house("web")
+    assert await house.directory.claim(ROOM, first.url) == first.url, "as it was a moment before"
+    await (await house.enter(HOST)).hear("welcome")
+    assert second.hub is not None
+    assert second.hub.holds(ROOM)
+
+
+async def test_a_draining_server_with_rooms_of_its_own_lets_people_back_into_their_call(
+    start_house: StartHouse,
+) -> None:
+    house = await start_house()
+    assert house.hub is not None
+    host, patient = await _call(house)
+    draining = asyncio.create_task(house.hub.drain())
+    try:
+        await patient.ws.close()
+        patient = await house.enter(PATIENT)
+        await patient.hear("welcome")
+        stranger = await house.enter(dataclasses.replace(HOST, room_id=RoomId("another room")))
+        assert (await stranger.hear("error"))["code"] == "room.elsewhere"
+        assert await stranger.closed() == 4004
+        assert not draining.done()
+        await host.send(type="end")
+        await asyncio.wait_for(draining, WITHIN_S)
+    finally:
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+
+
+async def test_a_room_that_everybody_left_does_not_hold_up_the_end(
+    start_house: StartHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "UNUSED_S", 0.5)
+    house = await start_house()
+    assert house.hub is not None
+    for browser in await _call(house):
+        await browser.ws.close()
+    await asyncio.wait_for(house.hub.drain(), WITHIN_S)
+
+
+async def _until(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while await ask() != wanted:
+            await asyncio.sleep(0.02)
