@@ -1,6 +1,7 @@
 """The SDP of our answers: non-trickle, one transport, Opus, VP8 and H.264 with RTX.
 
-Own sections of the browser are received, the others each carry one slot that the relay fills and empties later.
+Own sections of the browser are received; the others, and own ones that go both ways, each carry one slot that the relay
+fills and empties later.
 """
 
 from __future__ import annotations
@@ -63,11 +64,12 @@ def write_answer(
 
 
 def _section(section: Section, local: LocalTransport, received: bool, sent: SentTrack | None) -> list[str]:
-    codecs = section.codecs[:1] if received else section.codecs
+    # Both ways: the browser sends the first, and takes all of them from others.
+    codecs = section.codecs[:1] if received and not sent else section.codecs
     types = [
         number for codec in codecs for number in (codec.payload_type, codec.retransmission_type) if number is not None
     ]
-    direction = "recvonly" if received else "sendonly" if sent else "inactive"
+    direction = ("sendrecv" if sent else "recvonly") if received else "sendonly" if sent else "inactive"
     lines = [
         f"m={section.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, types))}", "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0", f"a=ice-ufrag:{local.ice_username}", f"a=ice-pwd:{local.ice_password}",

@@ -45,6 +45,21 @@ class DropMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing more of a member's sound is forwarded or recorded, until it is switched off again."""
+
+    member_id: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShareScreen:
+    """Everybody sees this member's screen; None: nobody's."""
+
+    member_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchRecording:
     """Off takes effect before anything that follows; on waits until every DropMedia before it is done."""
 
@@ -56,4 +71,4 @@ class CloseMedia:
     """Segments are finished and told before anything that follows is told to the application."""
 
 
-Effect = Send | Tell | CloseSocket | AcceptOffer | DropMedia | SwitchRecording | CloseMedia
+Effect = Send | Tell | CloseSocket | AcceptOffer | DropMedia | Silence | ShareScreen | SwitchRecording | CloseMedia

@@ -16,6 +16,7 @@
     │   ├── LobbyFull            lobby.full
     │   ├── NotGranted           grant.missing
     │   ├── MemberUnknown        member.unknown
+    │   ├── ScreenTaken          screen.taken
     │   └── RoomElsewhere        room.elsewhere
     └── MediaError               the browser's offer cannot be used
         ├── OfferRefused         offer.refused
@@ -108,6 +109,11 @@ class NotGranted(RoomError):
 class MemberUnknown(RoomError):
     code = "member.unknown"
     message = "This person is no longer there."
+
+
+class ScreenTaken(RoomError):
+    code = "screen.taken"
+    message = "Somebody else shows their screen at the moment. One screen can be shown at a time."
 
 
 class RoomElsewhere(RoomError):

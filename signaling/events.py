@@ -87,6 +87,42 @@ class ChatSaid(_MemberEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class MemberMuted(_MemberEvent):
+    """A host silenced somebody, who may speak again whenever they want."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberUnmuted(_MemberEvent):
+    """Somebody whom a host had silenced speaks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenShared(_MemberEvent):
+    """Everybody sees this member's screen from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenStopped(_MemberEvent):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LineMeasured(_MemberEvent):
+    """How somebody's connection was over the last over_ms: grade good, weak or bad at its end; the worst round trip and
+    share of lost packets (0 to 1), mean rates as their browser sent and received, freezes of pictures together."""
+
+    grade: str
+    over_ms: int
+    round_trip_ms: int
+    loss: float
+    sent_bps: int
+    received_bps: int
+    freezes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingSwitched(RoomEvent):
     """state: on, paused, off, failed. by_host: the host wants a pause, whatever else keeps it from going on."""
 
@@ -105,6 +141,7 @@ class RecordingFinished(_MemberEvent):
     has_audio: bool
     has_video: bool
     started_at: str  # the consultation's start, for a room that nobody remembers after a crash
+    source: str = "camera"  # or screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +173,8 @@ EVENTS: dict[str, type[RoomEvent]] = {
     kind.__name__: kind
     for kind in (
         RoomOpened, MemberWaiting, MemberAdmitted, MemberJoined, MemberLeft, ConsentGiven, ConsentRefused, ViewShown,
-        ChatSaid, RecordingSwitched, RecordingFinished, RoomClosed,
+        ChatSaid, MemberMuted, MemberUnmuted, ScreenShared, ScreenStopped, LineMeasured, RecordingSwitched,
+        RecordingFinished, RoomClosed,
     )
 }  # fmt: skip
 COMMANDS: dict[str, type[RoomCommand]] = {kind.__name__: kind for kind in (CloseRoom, RemovePerson)}

@@ -23,6 +23,8 @@ from signaling.effects import (
     DropMedia,
     Effect,
     Send,
+    ShareScreen,
+    Silence,
     SwitchRecording,
     Tell,
 )
@@ -188,6 +190,10 @@ class LiveRoom:
             case DropMedia(member_id):
                 if self._desk is not None:
                     self._desk.drop(member_id)
+            case Silence(member_id, on):
+                self._media_desk().silence(member_id, on)
+            case ShareScreen(member_id):
+                self._media_desk().share_screen(member_id)
             case SwitchRecording(on):
                 if on or self._desk is not None:
                     self._media_desk().switch_recording(on)
@@ -202,6 +208,8 @@ class LiveRoom:
             replaces = f"pointer of {message.member_id}"
         elif isinstance(message, wire.ViewChanged):
             replaces = "view"
+        elif isinstance(message, wire.QualityOf):
+            replaces = f"quality of {message.member_id}"
         elif isinstance(message, wire.Welcome):
             ice = self._ice_servers(message.member_id)
             message = dataclasses.replace(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from signaling.messages import Slot
+from signaling.messages import Slot, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class SegmentFinished:
     has_audio: bool
     has_video: bool
     started_at: str
+    source: Source = "camera"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,12 @@ class Media(Protocol):
 
     async def drop(self, member_id: str) -> None:
         """Close a member's connection; none of their packets is forwarded or recorded after it returns."""
+
+    def silence(self, member_id: str, on: bool) -> None:
+        """From now on none of their sound is forwarded or recorded, on this connection and the next; or again."""
+
+    def share_screen(self, member_id: str | None) -> None:
+        """Everybody gets this member's screen, and it is recorded with the rest; None: nobody's."""
 
     def set_recording(self, on: bool) -> None:
         """Cut exactly here: one segment per member from on to off."""

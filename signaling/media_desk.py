@@ -68,6 +68,13 @@ class MediaDesk:
         self._recording_wanted = on
         self._apply_recording()
 
+    def silence(self, member_id: str, on: bool) -> None:
+        """At once: nothing more of their sound."""
+        self._media.silence(member_id, on)
+
+    def share_screen(self, member_id: str | None) -> None:
+        self._media.share_screen(member_id)
+
     async def close(self) -> None:
         """Finish the segments and close every connection."""
         if self._closed:

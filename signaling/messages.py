@@ -25,6 +25,8 @@ CONSENT_WORDING = "recording-1"  # the sentence people answer; a changed sentenc
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 IcePolicy = Literal["all", "relay"]  # relay: media goes through a TURN server or not at all
+Grade = Literal["good", "weak", "bad"]
+Source = Literal["camera", "screen"]
 RecordingState = Literal["off", "asking", "on", "paused", "failed"]
 EndReason = Literal["ended", "refused", "removed", "superseded", "expired", "idle", "restarting"]
 
@@ -46,7 +48,8 @@ class View:
 class Member:
     """Somebody in the room or its lobby, as others see them. connected: their socket is open at this moment.
 
-    second_device: the same person is in the room or lobby already, on another device."""
+    second_device: the same person is in the room or lobby already, on another device. muted: a host silenced them, and
+    they have not unmuted since."""
 
     member_id: str
     person_id: str
@@ -58,6 +61,7 @@ class Member:
     microphone: bool
     camera: bool
     second_device: bool = False
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Slot:
     mid: str
     kind: Literal["audio", "video"]
     member_id: str | None
+    source: Source = "camera"
 
 
 # From the browser ----------------------------------------------------------------------------------------------------
@@ -105,8 +110,9 @@ class Hello:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A new connection for sound and picture, in place of the member's earlier one. attempt: the browser's counter,
-    echoed in the answer. Media sections: own audio and video (sendonly or sendrecv), then up to 3 × (audio, video)
-    recvonly."""
+    echoed in the answer. Media sections: own audio and video, which also carry the first other's; two more others'
+    (audio, video) recvonly; a video section for the room's one screen (sendrecv). Or, of an older page: own audio and
+    video (sendonly), then up to 3 × (audio, video) recvonly."""
 
     sdp: Annotated[str, Field(max_length=MAX_SDP_CHARS)]
     attempt: Annotated[int, Field(ge=0)]
@@ -179,6 +185,37 @@ class SetDevices:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareScreen:
+    """Shows this member's screen to all, or stops it. A host may stop anybody's."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """The host silences somebody."""
+
+    member_id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Unmute:
+    """This member, whom a host had silenced, speaks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How this browser finds its connection, measured over the last two seconds. loss: share of packets, the worse of
+    both ways. freezes: of others' pictures."""
+
+    round_trip_ms: Annotated[int, Field(ge=0, le=60_000)]
+    loss: Unit
+    sent_bps: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    received_bps: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    freezes: Annotated[int, Field(ge=0, le=1000)]
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """The member goes, on purpose. The seat stays theirs until the call ends."""
 
@@ -230,7 +267,8 @@ class Welcome:
     """You are in the room. Everything a page needs to draw itself, after a reload too. now_ms: the room's clock.
 
     media_attempt: the number of your connection that stands; its `slots` follow. None: there is none, make an offer.
-    reopened_ms: when this room had to open again, on the room's clock, and forgot what was shown; None: it did not."""
+    screen: whose screen everybody sees. reopened_ms: when this room had to open again, on the room's clock, and forgot
+    what was shown; None: it did not."""
 
     member_id: str
     now_ms: int
@@ -245,6 +283,7 @@ class Welcome:
     media_attempt: int | None = None
     ice_policy: IcePolicy = "all"
     reopened_ms: int | None = None
+    screen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +342,29 @@ class Pointed:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreenChanged:
+    """Whose screen everybody sees (None: nobody's)."""
+
+    member_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """A host silenced you. Nobody hears you until you say `unmute`."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityOf:
+    """How good somebody else's connection is: the grade, and the latest figures."""
+
+    member_id: str
+    grade: Grade
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     line: ChatLine
 
@@ -337,23 +399,24 @@ class Pong:
 
 FromBrowser = (
     Hello | Offer | Admit | Refuse | SetConsent | SetRecording | Show | Point | Say | SetDevices | Leave | End | Ping
-    | AskIceServers | Recall
+    | AskIceServers | Recall | ShareScreen | Mute | Unmute | Quality
 )  # fmt: skip
 ToBrowser = (
     Waiting | Knock | KnockGone | Welcome | Joined | Changed | Left | Answer | Slots | ViewChanged | Pointed | Said
-    | RecordingChanged | Ended | Error | Pong | IceServers
+    | RecordingChanged | Ended | Error | Pong | IceServers | ScreenChanged | Muted | QualityOf
 )  # fmt: skip
 
 FROM_BROWSER: dict[str, type] = {
     "hello": Hello, "offer": Offer, "admit": Admit, "refuse": Refuse, "set_consent": SetConsent,
     "set_recording": SetRecording, "show": Show, "point": Point, "say": Say, "set_devices": SetDevices, "leave": Leave,
-    "end": End, "ping": Ping, "ask_ice_servers": AskIceServers, "recall": Recall,
+    "end": End, "ping": Ping, "ask_ice_servers": AskIceServers, "recall": Recall, "share_screen": ShareScreen,
+    "mute": Mute, "unmute": Unmute, "quality": Quality,
 }  # fmt: skip
 TO_BROWSER: dict[type, str] = {
     Waiting: "waiting", Knock: "knock", KnockGone: "knock_gone", Welcome: "welcome", Joined: "joined",
     Changed: "changed", Left: "left", Answer: "answer", Slots: "slots", ViewChanged: "view", Pointed: "pointed",
     Said: "said", RecordingChanged: "recording", Ended: "ended", Error: "error", Pong: "pong",
-    IceServers: "ice_servers",
+    IceServers: "ice_servers", ScreenChanged: "screen", Muted: "muted", QualityOf: "quality_of",
 }  # fmt: skip
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in FROM_BROWSER.items()}

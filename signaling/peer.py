@@ -58,7 +58,9 @@ class _Route:
 
 
 class Peer:
-    """publications: what the member sends, at most one of each kind. slots: what they can receive.
+    """publications: the member's sound and picture, at most one of each kind. slots: where others' go.
+
+    screen: what a screen of theirs comes in on; screen_slot: where the room's one screen goes. None: not offered.
 
     on_connected, on_lost: called once each at most; on_lost not after close(). now_ms: the room's clock.
     """
@@ -82,15 +84,32 @@ class Peer:
         self._link = open_link(ice, on_rtp=self._receive_rtp, on_rtcp=self._receive_rtcp)
         self._ssrc = _new_ssrc()
         self._own = _own_sections(self._offer)
-        self.publications = self._make_publications()
+        self._screen_section = _screen_section(self._offer, self._own)
+        clock = MemberClock()
+        self.publications = {kind: self._publication(section, clock) for kind, section in self._own.items()}
+        screen = self._screen_section
+        self.screen = self._publication(screen, clock) if screen is not None else None
+        self._sent = [(section, self.publications[kind]) for kind, section in self._own.items()]
+        if screen is not None and self.screen is not None:
+            self._sent.append((screen, self.screen))
         self.slots = self._make_slots()
+        self.screen_slot = self._make_screen_slot()
         self._routes: dict[int, _Route] = {}
+<<<<<<< HEAD
         self._by_ssrc = {
             subscription.track.ssrc: subscription for slot in self.slots for subscription in slot.subscriptions
         }
         self._upward, self._downward = UpwardLine(), DownwardLine()
         self._measured_ms = float("-inf")
         self._told_bps = MAX_BPS
+=======
+        received = [subscription for slot in self.slots for subscription in slot.subscriptions]
+        received += [self.screen_slot] if self.screen_slot is not None else []
+        self._by_ssrc = {subscription.track.ssrc: subscription for subscription in received}
+        self._limit_bps: int | None = None
+        self._limit_told_ms = 0.0
+        self._lossy_ms = float("-inf")
+>>>>>>> b50fe34 (Let one screen be shown to all, a host silence somebody, and everybody know how good a connection is)
         self._heard = 0
         self._heard_ms = now_ms()
         self._counted = (0, now_ms())  # packets, and when
@@ -115,7 +134,7 @@ class Peer:
             self._offer,
             session_id=secrets.randbits(62),
             local=local,
-            receives=[section.mid for section in self._own.values()],
+            receives=[section.mid for section, _ in self._sent],
             sends={subscription.mid: subscription.track for subscription in self._by_ssrc.values()},
         )
         self._task = asyncio.create_task(self._live(), name=f"peer {self._name}")
@@ -126,7 +145,7 @@ class Peer:
         if self._closed:
             return
         self._closed = True
-        for publication in self.publications.values():
+        for _, publication in self._sent:
             publication.tap = None
             for subscription in list(publication.subscriptions):
                 subscription.detach()
@@ -142,7 +161,7 @@ class Peer:
 
     def tick(self, now_ms: float) -> None:
         """Every 100 ms: repeat what was asked for and not answered."""
-        for publication in self.publications.values():
+        for _, publication in self._sent:
             publication.tick(now_ms)
         for subscription in self._by_ssrc.values():
             subscription.tick(now_ms)
@@ -156,16 +175,30 @@ class Peer:
             return
         self._notice_silence(now_ms)
         self._notice_flood(now_ms)
-        receptions = [publication.report(now_ms) for publication in self.publications.values()]
+        receptions = [publication.report(now_ms) for _, publication in self._sent]
         message = rtcp.write_receiver_report(self._ssrc, [block for block in receptions if block is not None])
         self._link.send_rtcp(message + self._write_limit(self._bitrate_limit()))
         for subscription in self._by_ssrc.values():
             subscription.report(now_ms, ntp)
 
+<<<<<<< HEAD
     def takes_bps(self) -> int:
         """Return what each picture sent to this member may take."""
         pictures = sum(slot.video is not None and slot.video.publication is not None for slot in self.slots)
         return int(self._downward.limit_bps) // max(1, pictures)
+=======
+    def takes_bps(self, now_ms: float) -> int:
+        """Return what each picture sent to this member may take, by the member's own estimate.
+
+        The estimate counts only while packets are lost on the way: without loss a browser's estimate follows what it is
+        sent, so heeding it would make a sender that was slow once slow for ever.
+        """
+        lossy = now_ms - self._lossy_ms < LIMIT_LIVES_MS
+        if self._limit_bps is None or not lossy or now_ms - self._limit_told_ms > LIMIT_LIVES_MS:
+            return MAX_BITRATE_BPS
+        pictures = sum(one.kind == "video" and one.publication is not None for one in self._by_ssrc.values())
+        return self._limit_bps // max(1, pictures)
+>>>>>>> b50fe34 (Let one screen be shown to all, a host silence somebody, and everybody know how good a connection is)
 
     async def _live(self) -> None:
         if await self._connect():
@@ -246,12 +279,13 @@ class Peer:
             route.publication.receive(source, repeated[0], timestamp, second > 127, repeated[1], self._now_ms())
 
     def _find_route(self, ssrc: int, payload_type: int) -> _Route | None:
-        for kind, section in self._own.items():
+        for section, publication in self._sent:
             repeats = payload_type == section.retransmission_type
-            if repeats or (payload_type == section.payload_type and (not section.ssrcs or ssrc in section.ssrcs)):
+            announced = section.retransmission_ssrcs if repeats else section.ssrcs
+            if (repeats or payload_type == section.payload_type) and (not announced or ssrc in announced):
                 if len(self._routes) >= MAX_ROUTES:
                     self._routes.clear()
-                route = self._routes[ssrc] = _Route(payload_type, self.publications[kind], repeats)
+                route = self._routes[ssrc] = _Route(payload_type, publication, repeats)
                 return route
         return None
 
@@ -259,7 +293,7 @@ class Peer:
         now_ms = self._now_ms()
         for item in rtcp.read(data):
             if isinstance(item, rtcp.SenderReport):
-                for publication in self.publications.values():
+                for _, publication in self._sent:
                     publication.take_report(item, now_ms)
             elif isinstance(item, rtcp.BitrateLimit):
                 self._downward.take_estimate(item.bitrate_bps, now_ms)
@@ -271,23 +305,21 @@ class Peer:
                 else:
                     subscription.request_keyframe(now_ms)
 
-    def _make_publications(self) -> dict[Kind, Publication]:
-        member_clock = MemberClock()
-        return {
-            kind: Publication(
-                kind,
-                TrackClock(AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ, member_clock),
-                codec=section.codecs[0].name,
-                our_ssrc=self._ssrc,
-                nacks="nack" in section.feedback,
-                send_rtcp=self._link.send_rtcp,
-            )
-            for kind, section in self._own.items()
-        }
+    def _publication(self, section: Section, member_clock: MemberClock) -> Publication:
+        return Publication(
+            section.kind,
+            TrackClock(AUDIO_CLOCK_HZ if section.kind == "audio" else VIDEO_CLOCK_HZ, member_clock),
+            codec=section.codecs[0].name,
+            our_ssrc=self._ssrc,
+            nacks="nack" in section.feedback,
+            send_rtcp=self._link.send_rtcp,
+        )
 
     def _make_slots(self) -> tuple[SlotPair, ...]:
-        own = {section.mid for section in self._own.values()}
-        free = [section for section in self._offer.sections if section.receives and section.mid not in own]
+        # A page that offers a place for a screen receives the first other on its own sections; an older one does not.
+        screen = self._screen_section
+        used = {section.mid for section in self._own.values()} if screen is None else {screen.mid}
+        free = [section for section in self._offer.sections if section.receives and section.mid not in used]
         audio = [section for section in free if section.kind == "audio"]
         video = [section for section in free if section.kind == "video"]
         return tuple(
@@ -298,10 +330,14 @@ class Peer:
             for index in range(max(len(audio), len(video)))
         )
 
-    def _subscription(self, section: Section, index: int) -> Subscription:
+    def _make_screen_slot(self) -> Subscription | None:
+        section = self._screen_section
+        return self._subscription(section, "screen") if section is not None and section.receives else None
+
+    def _subscription(self, section: Section, name: int | str) -> Subscription:
         return Subscription(
             section,
-            SentTrack(_new_ssrc(), _new_ssrc(), f"slot{index}"),
+            SentTrack(_new_ssrc(), _new_ssrc(), f"slot{name}"),
             send_rtp=self._link.send_rtp,
             send_rtcp=self._link.send_rtcp,
             takes_bps=self.takes_bps,
@@ -320,6 +356,13 @@ def _own_sections(offer: Offer) -> dict[Kind, Section]:
     if len(set(types)) != len(types):
         raise OfferRefused("one payload type for two codecs")
     return own
+
+
+def _screen_section(offer: Offer, own: dict[Kind, Section]) -> Section | None:
+    """The second picture that the browser may send."""
+    taken = {section.mid for section in own.values()}
+    screens = (one for one in offer.sections if one.kind == "video" and one.sends and one.mid not in taken)
+    return next(screens, None)
 
 
 def _new_ssrc() -> int:

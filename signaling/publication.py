@@ -50,7 +50,11 @@ class Publication:
         self.tap: Tap | None = None
         self.ssrc: int | None = None
         self.wants_keyframe = False
+<<<<<<< HEAD
         self.octets = 0  # of payload, received
+=======
+        self._silent = False
+>>>>>>> b50fe34 (Let one screen be shown to all, a host silence somebody, and everybody know how good a connection is)
         self._our_ssrc = our_ssrc
         self._nacks = nacks
         self._send_rtcp = send_rtcp
@@ -83,10 +87,20 @@ class Publication:
         packet = Packet(extended, timestamp, marker, payload, arrived_ms)
         self._history[extended % self._size] = packet
         room_ms = self.clock.place(timestamp, arrived_ms)
+        if self._silent:
+            return
         for subscription in self.subscriptions:
             subscription.forward(packet)
         if self.tap is not None:
             self.tap(packet, room_ms)
+
+    def silence(self, on: bool) -> None:
+        """Nobody gets a packet of it from now on, the recorder neither; or again, as if the sender started over."""
+        if self._silent and not on:
+            self._oldest = self._highest + 1  # what was said in between is not taken when it is repeated later
+        self._silent = on
+        for subscription in self.subscriptions:
+            subscription.begin_anew()
 
     def find(self, sequence: int) -> Packet | None:
         """Return a packet of the last seconds by its extended sequence number."""

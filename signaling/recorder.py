@@ -21,6 +21,7 @@ import structlog
 from signaling.codecs import CodecName, Kind
 from signaling.disk import FULL, DiskWatch
 from signaling.media import MediaEvent, MediaMember, SpoolFailed
+from signaling.messages import Source
 from signaling.publication import Publication
 from signaling.rtp import Packet
 from signaling.segment_file import Placed, SegmentFile
@@ -41,11 +42,17 @@ class Segment:
     """
 
     def __init__(
-        self, segment_id: str, member: MediaMember, publications: Mapping[Kind, Publication], began_ms: float
+        self,
+        segment_id: str,
+        member: MediaMember,
+        publications: Mapping[Kind, Publication],
+        began_ms: float,
+        source: Source,
     ) -> None:
         self.segment_id = segment_id
         self.member = member
         self.publications = publications
+        self.source = source
         self.heard: dict[Kind, list[Placed]] = {"audio": [], "video": []}
         self.lost_picture = False
         self.began_ms = began_ms
@@ -93,11 +100,18 @@ class Recorder:
         self._handed_over_ms = 0.0
         self._failed = False
 
-    def begin(self, member: MediaMember, publications: Mapping[Kind, Publication], now_ms: float) -> Segment:
-        """Record a member from now on."""
+    def begin(
+        self,
+        member: MediaMember,
+        publications: Mapping[Kind, Publication],
+        now_ms: float,
+        *,
+        source: Source = "camera",
+    ) -> Segment:
+        """Record a member, or their screen, from now on."""
         if not self._segments:
             self._failed = False  # a new attempt, whose failure is news
-        segment = Segment(str(uuid.uuid4()), member, publications, now_ms)
+        segment = Segment(str(uuid.uuid4()), member, publications, now_ms, source)
         self._segments.append(segment)
         if self._thread is None:
             self._start()
@@ -169,6 +183,7 @@ class Recorder:
             offset_ms=offset_ms,
             started_at=self._started_at,
             codec=segment.codec,
+            source=segment.source,
         )
 
     def _tell_from_thread(self, event: MediaEvent) -> None:

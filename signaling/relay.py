@@ -27,7 +27,8 @@ NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970
 
 
 class _Seated:
-    """A member with a connection. shown: whom they see, one member id (or None) per slot."""
+    """A member with a connection. shown: whom they see, one member id (or None) per slot. screen_segment: of the
+    recording of their screen, beside that of their sound and picture."""
 
     def __init__(self, member: MediaMember, peer: Peer, attempt: int) -> None:
         self.member = member
@@ -35,6 +36,7 @@ class _Seated:
         self.attempt = attempt
         self.shown: list[str | None] = [None] * len(peer.slots)
         self.segment: Segment | None = None
+        self.screen_segment: Segment | None = None
 
 
 class RoomMedia:
@@ -62,6 +64,8 @@ class RoomMedia:
         self._seated: dict[str, _Seated] = {}
         self._recorder = Recorder(room_id, spool=spool, started_at=started_at, tell=self._tell_soon)
         self._recording = False
+        self._silent: set[str] = set()
+        self._screen: str | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -92,9 +96,11 @@ class RoomMedia:
         if before is not None:
             self._finish_segment(before)
             self._leave_slots(member.member_id, keep=True)
+        self._apply_silence(seated)
         if self._recording:
             self._begin_segment(seated)
         self._fill_slots()
+        self._fill_screen_slots()
         self._tell_slots(seated)
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._tick(), name=f"media {self._room_id}")
@@ -115,10 +121,32 @@ class RoomMedia:
         seated = self._seated.pop(member_id, None)
         if seated is None:
             return
+        self._silent.discard(member_id)
         self._finish_segment(seated)
         self._leave_slots(member_id, keep=False)
         self._fill_slots()
+        self._fill_screen_slots()
         await seated.peer.close()
+
+    def silence(self, member_id: str, on: bool) -> None:
+        """From now on none of their sound is forwarded or recorded, on this connection and the next; or again."""
+        (self._silent.add if on else self._silent.discard)(member_id)
+        seated = self._seated.get(member_id)
+        if seated is not None:
+            self._apply_silence(seated)
+
+    def share_screen(self, member_id: str | None) -> None:
+        """Everybody gets this member's screen, and it is recorded with the rest; None: nobody's."""
+        before = self._seated.get(self._screen) if self._screen is not None else None
+        self._screen = member_id
+        if before is not None:
+            self._finish_screen_segment(before)
+        sharer = self._seated.get(member_id) if member_id is not None else None
+        if self._recording and sharer is not None:
+            self._begin_screen_segment(sharer)
+        self._fill_screen_slots()
+        for viewer in self._seated.values():
+            self._tell_slots(viewer)
 
     def set_recording(self, on: bool) -> None:
         """Cut exactly here: packets that arrived before belong to the segments, later ones do not."""
@@ -201,14 +229,36 @@ class RoomMedia:
                     viewer.shown[index] = None
                     self._tell_slots(viewer)
 
+    def _fill_screen_slots(self) -> None:
+        """Carry the shared screen to everybody but the one who shows it."""
+        sharer = self._seated.get(self._screen) if self._screen is not None else None
+        for viewer in self._seated.values():
+            slot = viewer.peer.screen_slot
+            if slot is None:
+                continue
+            screen = sharer.peer.screen if sharer is not None and sharer is not viewer else None
+            if screen is not None and slot.takes(screen):
+                if slot.publication is not screen:
+                    slot.attach(screen, self._now_ms())
+            else:
+                slot.detach()
+
+    def _apply_silence(self, seated: _Seated) -> None:
+        sound = seated.peer.publications.get("audio")
+        if sound is not None:
+            sound.silence(seated.member.member_id in self._silent)
+
     def _tell_slots(self, viewer: _Seated) -> None:
         if self._closed:
             return
+        screen = viewer.peer.screen_slot
         slots = tuple(
             Slot(subscription.mid, subscription.kind, self._shown_in(subscription, member_id))
             for slot, member_id in zip(viewer.peer.slots, viewer.shown, strict=True)
             for subscription in slot.subscriptions
         )
+        if screen is not None:
+            slots += (Slot(screen.mid, "video", self._screen if screen.publication is not None else None, "screen"),)
         self._tell_soon(SlotsChanged(viewer.member.member_id, viewer.attempt, slots))
 
     def _shown_in(self, subscription: Subscription, member_id: str | None) -> str | None:
@@ -220,9 +270,23 @@ class RoomMedia:
 
     def _begin_segment(self, seated: _Seated) -> None:
         seated.segment = self._recorder.begin(seated.member, seated.peer.publications, self._now_ms())
+        if seated.member.member_id == self._screen:
+            self._begin_screen_segment(seated)
+
+    def _begin_screen_segment(self, seated: _Seated) -> None:
+        screen = seated.peer.screen
+        if screen is not None and seated.screen_segment is None:
+            now_ms = self._now_ms()
+            seated.screen_segment = self._recorder.begin(seated.member, {"video": screen}, now_ms, source="screen")
 
     def _finish_segment(self, seated: _Seated) -> None:
+        self._finish_screen_segment(seated)
         segment, seated.segment = seated.segment, None
+        if segment is not None:
+            self._recorder.finish(segment)
+
+    def _finish_screen_segment(self, seated: _Seated) -> None:
+        segment, seated.screen_segment = seated.screen_segment, None
         if segment is not None:
             self._recorder.finish(segment)
 

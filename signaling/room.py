@@ -30,9 +30,12 @@ from signaling.errors import (
     RoomFull,
     VersionUnsupported,
 )
+from signaling.line_watch import LineWatch
+from signaling.muting import mute, unmute
 from signaling.recording_switch import RecordingSwitch
 from signaling.room_clock import RoomClock
 from signaling.roster import MAX_INSIDE, Attendee, Place, Roster
+from signaling.screen import SharedScreen
 from signaling.table import Table
 from signaling.ticket import Grant, RoomId, Seat
 
@@ -48,6 +51,7 @@ _GRANT_FOR: dict[type, Grant] = {
     wire.End: Grant.HOST,
     wire.Offer: Grant.PUBLISH,
     wire.Show: Grant.SHOW,
+    wire.Mute: Grant.HOST,
 }
 
 
@@ -60,6 +64,8 @@ class Room:
         self._roster = Roster()
         self._recording = RecordingSwitch(self._roster, self._clock)
         self._table = Table(self._roster, self._clock)
+        self._screen = SharedScreen(self._roster, self._clock)
+        self._lines = LineWatch(self._roster, self._clock)
         self._refusals: Counter[str] = Counter()  # by person
         self._reopened_ms: int | None = None  # on the room's clock; None: this room has forgotten nothing
         self._empty_since_ms: int | None = 0
@@ -215,6 +221,14 @@ class Room:
                 return self._settle(now_ms)
             case wire.Recall():
                 return self._recall(attendee, message, now_ms)
+            case wire.ShareScreen():
+                return self._screen.ask(attendee, message, now_ms)
+            case wire.Quality():
+                return self._lines.note(attendee, message, now_ms)
+            case wire.Mute():
+                return mute(self._roster, self._clock, attendee, message.member_id, now_ms)
+            case wire.Unmute():
+                return unmute(self._roster, self._clock, attendee, now_ms)
             case wire.Admit():
                 return self._admit(attendee, message.member_id, now_ms)
             case wire.Refuse():
@@ -275,10 +289,12 @@ class Room:
         if was is Place.LOBBY:
             effects += knock_gone(self._roster, attendee)
         attendee.place, attendee.connected, attendee.lost_at_ms = Place.AWAY, False, None
-        attendee.waiting_told, attendee.microphone, attendee.camera = None, False, False
+        attendee.waiting_told, attendee.microphone, attendee.camera, attendee.muted = None, False, False, False
+        self._lines.forget(attendee)
         if was_connected:
             effects.append(CloseSocket(attendee.member_id, told))
         if was is Place.INSIDE:
+            effects += self._screen.leave(attendee, now_ms)
             effects.append(DropMedia(attendee.member_id))
             effects += to_present(self._roster, wire.Left(attendee.member_id, reason))
         if was is not Place.AWAY:
@@ -363,6 +379,7 @@ class Room:
             recording=self._recording.shown(now_ms),
             chat=self._table.chat_lines(),
             reopened_ms=self._reopened_ms,
+            screen=self._screen.by,
             ice_servers=(),  # the live room's to fill in: they are minted per socket
         )
         return Send((attendee.member_id,), welcome)
@@ -370,7 +387,7 @@ class Room:
     def _close_for_all(self, told: wire.EndReason, left: str, now_ms: int) -> list[Effect]:
         if self.closed is not None:
             return []
-        effects = self._table.close(now_ms)
+        effects = self._table.close(now_ms) + self._screen.close(now_ms)
         for attendee in [*self._roster.waiting(), *self._roster.inside()]:
             if attendee.connected:
                 effects.append(CloseSocket(attendee.member_id, told))

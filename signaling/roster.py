@@ -36,6 +36,7 @@ class Attendee:
     lost_at_ms: int | None = None
     microphone: bool = False
     camera: bool = False
+    muted: bool = False  # by a host, until they unmute
     waiting_told: Waiting | None = None
     knock_told: Member | None = None
 
@@ -129,9 +130,10 @@ class Roster:
             grants=seat.grants,
             admitted=attendee.place is Place.INSIDE,
             connected=attendee.connected,
-            microphone=attendee.microphone,
+            microphone=attendee.microphone and not attendee.muted,
             camera=attendee.camera,
             second_device=self.is_second_device(attendee),
+            muted=attendee.muted,
         )
 
     def _at(self, place: Place) -> list[Attendee]:

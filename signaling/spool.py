@@ -20,9 +20,12 @@ import structlog
 
 from signaling.codecs import CodecName
 from signaling.media import SegmentFinished
+from signaling.messages import Source
 from signaling.webm import Facts, repair
 
 SUFFIXES: Final[dict[CodecName, str]] = {"vp8": ".webm", "h264": ".mkv"}
+
+_LATER: Final = ("codec", "source")  # descriptions of an earlier version lack them
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +45,7 @@ class Description:
     offset_ms: int
     started_at: str
     codec: CodecName = "vp8"
+    source: Source = "camera"
 
 
 def segment_path(spool: Path, description: Description) -> Path:
@@ -175,7 +179,7 @@ def _read_description(path: Path) -> tuple[Description | None, Facts | None]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         description = Description(
-            **{name: content[name] for name in Description.__slots__ if name in content or name != "codec"}
+            **{name: content[name] for name in Description.__slots__ if name in content or name not in _LATER}
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
@@ -199,6 +203,7 @@ def _finished(description: Description, facts: Facts) -> SegmentFinished:
         has_audio=facts.has_audio,
         has_video=facts.has_video,
         started_at=description.started_at,
+        source=description.source,
     )
 
 

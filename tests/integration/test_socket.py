@@ -43,6 +43,8 @@ class FakeMedia:
     recording: bool = False
     dropped: list[str] = field(default_factory=list)
     segments: int = 0
+    silenced: dict[str, bool] = field(default_factory=dict)
+    screen: str | None = None
 
     async def accept_offer(self, member: MediaMember, sdp: str, attempt: int) -> str:
         await asyncio.sleep(0)
@@ -57,6 +59,12 @@ class FakeMedia:
 
     async def drop(self, member_id: str) -> None:
         self.dropped.append(member_id)
+
+    def silence(self, member_id: str, on: bool) -> None:
+        self.silenced[member_id] = on
+
+    def share_screen(self, member_id: str | None) -> None:
+        self.screen = member_id
 
     def set_recording(self, on: bool) -> None:
         if self.recording and not on:
@@ -223,7 +231,7 @@ async def test_a_whole_call(start_house: StartHouse) -> None:
     host, patient = await _call(house)
     await patient.send(type="offer", sdp="hello", attempt=3)
     assert await patient.hear("answer") == {"type": "answer", "sdp": "answer to hello", "attempt": 3}
-    assert (await patient.hear("slots"))["slots"] == [{"mid": "2", "kind": "audio", "member_id": None}]
+    assert (await patient.hear("slots"))["slots"] == [{"mid": "2", "kind": "audio", "member_id": None, "source": "camera"}]
     for browser in (host, patient):
         await browser.send(type="set_consent", given=True, wording=messages.CONSENT_WORDING)
     while (await host.hear("recording"))["recording"]["state"] != "on":

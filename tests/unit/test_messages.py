@@ -16,6 +16,7 @@ from signaling.ticket import Grant, Role
 VIEW = wire.View(record_id="scan", page=3, zoom=1.5, x=0.25, y=1.0, rotation=90)
 MEMBER = wire.Member("m", "p", "Ana Ñ", Role.PATIENT, (Grant.PUBLISH,), True, True, True, False)
 RECORDING = wire.Recording("asking", ("m",), ("n",), 1200)
+QUALITY = wire.Quality(420, 0.04, 300_000, 250_000, 1)
 LINE = wire.ChatLine("line", "m", "Ana Ñ", Role.PATIENT, 'a "word" – ✓', 61)
 
 FROM_BROWSER_SAMPLES: list[wire.FromBrowser] = [
@@ -34,6 +35,10 @@ FROM_BROWSER_SAMPLES: list[wire.FromBrowser] = [
     wire.Ping(1),
     wire.AskIceServers(),
     wire.Recall(VIEW, 1200, 61),
+    wire.ShareScreen(True),
+    wire.Mute("m"),
+    wire.Unmute(),
+    QUALITY,
 ]
 TO_BROWSER_SAMPLES: list[wire.ToBrowser] = [
     wire.Waiting("m", True),
@@ -53,6 +58,9 @@ TO_BROWSER_SAMPLES: list[wire.ToBrowser] = [
     wire.error_message(NotGranted(), reference="1234abcd", of="end"),
     wire.Pong(1),
     wire.IceServers(({},), "relay"),
+    wire.ScreenChanged("m"),
+    wire.Muted("m"),
+    wire.QualityOf("m", "weak", QUALITY),
 ]
 
 
