@@ -95,21 +95,12 @@ class Peer:
         self.slots = self._make_slots()
         self.screen_slot = self._make_screen_slot()
         self._routes: dict[int, _Route] = {}
-<<<<<<< HEAD
-        self._by_ssrc = {
-            subscription.track.ssrc: subscription for slot in self.slots for subscription in slot.subscriptions
-        }
-        self._upward, self._downward = UpwardLine(), DownwardLine()
-        self._measured_ms = float("-inf")
-        self._told_bps = MAX_BPS
-=======
         received = [subscription for slot in self.slots for subscription in slot.subscriptions]
         received += [self.screen_slot] if self.screen_slot is not None else []
         self._by_ssrc = {subscription.track.ssrc: subscription for subscription in received}
-        self._limit_bps: int | None = None
-        self._limit_told_ms = 0.0
-        self._lossy_ms = float("-inf")
->>>>>>> b50fe34 (Let one screen be shown to all, a host silence somebody, and everybody know how good a connection is)
+        self._upward, self._downward = UpwardLine(), DownwardLine()
+        self._measured_ms = float("-inf")
+        self._told_bps = MAX_BPS
         self._heard = 0
         self._heard_ms = now_ms()
         self._counted = (0, now_ms())  # packets, and when
@@ -181,24 +172,10 @@ class Peer:
         for subscription in self._by_ssrc.values():
             subscription.report(now_ms, ntp)
 
-<<<<<<< HEAD
     def takes_bps(self) -> int:
         """Return what each picture sent to this member may take."""
-        pictures = sum(slot.video is not None and slot.video.publication is not None for slot in self.slots)
-        return int(self._downward.limit_bps) // max(1, pictures)
-=======
-    def takes_bps(self, now_ms: float) -> int:
-        """Return what each picture sent to this member may take, by the member's own estimate.
-
-        The estimate counts only while packets are lost on the way: without loss a browser's estimate follows what it is
-        sent, so heeding it would make a sender that was slow once slow for ever.
-        """
-        lossy = now_ms - self._lossy_ms < LIMIT_LIVES_MS
-        if self._limit_bps is None or not lossy or now_ms - self._limit_told_ms > LIMIT_LIVES_MS:
-            return MAX_BITRATE_BPS
         pictures = sum(one.kind == "video" and one.publication is not None for one in self._by_ssrc.values())
-        return self._limit_bps // max(1, pictures)
->>>>>>> b50fe34 (Let one screen be shown to all, a host silence somebody, and everybody know how good a connection is)
+        return int(self._downward.limit_bps) // max(1, pictures)
 
     async def _live(self) -> None:
         if await self._connect():
@@ -243,7 +220,7 @@ class Peer:
             sound_lag_ms=sound.clock.lag_ms if sound else None,
             pictures_lag_ms=pictures.clock.lag_ms if pictures else None,
             sound=sound.octets if sound else 0,
-            pictures=pictures.octets if pictures else 0,
+            pictures=sum(one.octets for _, one in self._sent if one.kind == "video"),
         )
         self._downward.measure(now_ms, sum(one.octets for one in self._by_ssrc.values() if one.kind == "video"))
         limit_bps = self._bitrate_limit()
@@ -253,8 +230,8 @@ class Peer:
 
     def _bitrate_limit(self) -> int:
         """What the member's pictures may take: what their line carries, and the lines of all who see them."""
-        video = self.publications.get("video")
-        limits = [subscription.takes_bps() for subscription in video.subscriptions] if video is not None else []
+        pictures = [publication for _, publication in self._sent if publication.kind == "video"]
+        limits = [subscription.takes_bps() for picture in pictures for subscription in picture.subscriptions]
         return max(MIN_BPS, min([int(self._upward.limit_bps), *limits]))
 
     def _write_limit(self, limit_bps: int) -> bytes:

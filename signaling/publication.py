@@ -50,11 +50,8 @@ class Publication:
         self.tap: Tap | None = None
         self.ssrc: int | None = None
         self.wants_keyframe = False
-<<<<<<< HEAD
         self.octets = 0  # of payload, received
-=======
         self._silent = False
->>>>>>> b50fe34 (Let one screen be shown to all, a host silence somebody, and everybody know how good a connection is)
         self._our_ssrc = our_ssrc
         self._nacks = nacks
         self._send_rtcp = send_rtcp
