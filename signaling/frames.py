@@ -57,8 +57,12 @@ class Places:
         self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
         self._latest: int | None = None  # extended timestamp
         self._mapping = Mapping(0.0)
+        self._timestamp = -1  # of the last packet, and what became of it
+        self._media_ms = 0.0
 
     def place(self, packet: Packet, room_ms: float) -> Heard:
+        if packet.timestamp == self._timestamp:
+            return Heard(packet, self._media_ms, self._mapping)  # of the same picture
         if self._latest is None:
             self._latest = packet.timestamp
             self._mapping = Mapping(room_ms - packet.timestamp / self._khz)
@@ -71,6 +75,7 @@ class Places:
         elif extended >= self._latest:
             self._mapping.offset_ms = offset_ms
             self._latest = extended
+        self._timestamp, self._media_ms = packet.timestamp, media_ms
         return Heard(packet, media_ms, self._mapping)
 
 
@@ -116,6 +121,10 @@ class VideoFrames:
             self._next = packet.sequence
         if packet.sequence < self._next:
             return []
+        if packet.sequence == self._next and not self._held:  # as nearly always
+            self._next += 1
+            frame = self._add(heard)
+            return [] if frame is None else [frame]
         self._held[packet.sequence] = heard
         frames = self._take_ready()
         while self._held and self._gave_up(packet):

@@ -6,6 +6,7 @@ cannot be written to its end.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -57,14 +58,14 @@ class SegmentFile:
         latest_ms = 0.0
         for kind, packets in heard.items():
             place = self._places[kind].place
+            track, push = (VIDEO_TRACK, self._video.push) if kind == "video" else (AUDIO_TRACK, self._audio.push)
             for packet, room_ms in packets:
                 if room_ms <= self._began_ms - ROUNDING_MS:
                     continue
-                latest_ms = max(latest_ms, room_ms)
-                if kind == "video":
-                    self._settling.extend((VIDEO_TRACK, frame) for frame in self._video.push(place(packet, room_ms)))
-                else:
-                    self._settling.extend((AUDIO_TRACK, frame) for frame in self._audio.push(place(packet, room_ms)))
+                if room_ms > latest_ms:
+                    latest_ms = room_ms
+                for frame in push(place(packet, room_ms)):
+                    self._settling.append((track, frame))
         self.wants_keyframe = self._video.wants_keyframe and bool(heard.get("video"))
         self._write_until(latest_ms - SETTLE_MS)
 
@@ -93,11 +94,11 @@ class SegmentFile:
             self._writer = None
 
     def _write_until(self, room_ms: float) -> None:
-        self._settling.sort(key=lambda entry: entry[1].room_ms)
-        ready = [entry for entry in self._settling if entry[1].room_ms <= room_ms]
-        del self._settling[: len(ready)]
-        for track, frame in ready:
+        self._settling.sort(key=_room_ms)
+        settled = bisect.bisect_right(self._settling, room_ms, key=_room_ms)
+        for track, frame in self._settling[:settled]:
             self._write_frame(track, frame)
+        del self._settling[:settled]
         if self._writer is not None:
             self._writer.flush()
 
@@ -123,6 +124,11 @@ class SegmentFile:
         self._writer = _open_file(segment_path(self._spool, self._description), self._codec)
         write_description(self._spool, self._description, None)
         return self._writer
+
+
+def _room_ms(entry: tuple[int, Frame]) -> float:
+    _, frame = entry
+    return frame.media_ms + frame.mapping.offset_ms
 
 
 def _open_file(path: Path, codec: CodecName) -> WebmWriter:
