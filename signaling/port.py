@@ -12,6 +12,7 @@ import logging
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from signaling.guard import MAX_DATAGRAM_BYTES
@@ -60,6 +61,7 @@ class PortSocket:
         self.host = opened.host
         self.port: int = opened.socket.getsockname()[1]
         self.dropped = 0
+        self.sendto: Callable[[Sendable, Address], int] = opened.socket.sendto  # for who handles failure themselves
         self._socket = opened.socket
         self._is_ipv6 = opened.socket.family == socket.AF_INET6
         self._incoming = incoming
@@ -98,12 +100,17 @@ class PortSocket:
                     del owners[address]
 
     def send(self, data: Sendable, address: Address) -> None:
-        """Send now. A socket that takes no more loses pictures; sound and feedback wait a little."""
+        """Send now, as far as the socket takes it."""
         try:
-            self._socket.sendto(data, address)
-        except BlockingIOError:
+            self.sendto(data, address)
+        except OSError as error:
+            self.note_unsent(data, address, error)
+
+    def note_unsent(self, data: Sendable, address: Address, error: OSError) -> None:
+        """`sendto` failed. A socket that takes no more loses pictures; sound and feedback wait a little."""
+        if isinstance(error, BlockingIOError):
             self._wait(data, address)
-        except OSError:  # no route at the moment; checks of consent decide when the other side is gone
+        else:  # no route at the moment; checks of consent decide when the other side is gone
             self.dropped += 1
 
     def close(self) -> None:
@@ -169,7 +176,7 @@ class PortSocket:
         while self._waiting:
             data, address = self._waiting[0]
             try:
-                self._socket.sendto(data, address)
+                self.sendto(data, address)
             except BlockingIOError:
                 return
             except OSError:

@@ -83,6 +83,9 @@ SRTP_TRAILER_BYTES: Final = 16 + 128  # what libsrtp may add
 OUR_SRTP_PROFILES = [profile for profile in (SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80) if profile in SRTP_PROFILES]
 
 
+_protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
+
+
 class _Certificate(RTCCertificate):
     """One for all links of the process, renewed daily; browsers know it by the fingerprint in our answers."""
 
@@ -318,7 +321,7 @@ class FastLink(Link):
         super().__init__(settings, on_rtp=on_rtp, on_rtcp=on_rtcp)
         self._port: Port | None = None
         self._lines = 0
-        self._send: Callable[[memoryview, Address], None] | None = None  # once there is a path and a key
+        self._sendto: Callable[[memoryview, Address], int] | None = None  # once there is a path and a key
         self._path: tuple[PortSocket, Address] | None = None
         self._rx = self._tx = ffi.NULL
         self._length = ffi.new("int *")
@@ -363,7 +366,7 @@ class FastLink(Link):
                 self._packets += 1
                 self._on_rtcp(self._in_bytes[0 : length[0]])
             return
-        if lib.srtp_unprotect(self._rx, self._in, length) != 0:
+        if _unprotect(self._rx, self._in, length) != 0:
             return
         self._packets += 1
         end = length[0]
@@ -376,26 +379,29 @@ class FastLink(Link):
         self._on_rtp(second, sequence, timestamp, ssrc, self._in_bytes[at:end])
 
     def send_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
-        send = self._send
+        sendto = self._sendto
         end = 12 + len(payload)
-        if send is None or end > MAX_DATAGRAM_BYTES:
+        if sendto is None or end > MAX_DATAGRAM_BYTES:
             return
         outgoing, length = self._outgoing, self._length
         pack_header(outgoing, 0, 0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
         outgoing[12:end] = payload
         length[0] = end
-        if lib.srtp_protect(self._tx, self._out, length) == 0:
-            send(self._out_view[: length[0]], self._address)
+        if _protect(self._tx, self._out, length) == 0:
+            data = self._out_view[: length[0]]
+            try:
+                sendto(data, self._address)
+            except OSError as error:
+                self._socket.note_unsent(data, self._address, error)
 
     def send_rtcp(self, packet: bytes) -> None:
-        send = self._send
         end = len(packet)
-        if send is None or end > MAX_DATAGRAM_BYTES:
+        if self._sendto is None or end > MAX_DATAGRAM_BYTES:
             return
         self._outgoing[:end] = packet
         self._length[0] = end
         if lib.srtp_protect_rtcp(self._tx, self._out, self._length) == 0:
-            send(self._out_view[: self._length[0]], self._address)
+            self._socket.send(self._out_view[: self._length[0]], self._address)
 
     def _look_at_state(self) -> None:
         super()._look_at_state()
@@ -407,12 +413,12 @@ class FastLink(Link):
 
     def _begin_to_send(self) -> None:
         if self._path is not None and self._tx and not self._lost.is_set():
-            socket, self._address = self._path
-            self._send = socket.send
+            self._socket, self._address = self._path
+            self._sendto = self._socket.sendto
 
     def _end(self) -> None:
         """Nothing is sent or passed on any more."""
-        self._send = None
+        self._sendto = None
         self._rx = self._tx = ffi.NULL
 
 
