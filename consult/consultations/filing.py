@@ -139,6 +139,11 @@ async def _chunks(path: Path) -> AsyncIterator[bytes]:
         await asyncio.to_thread(file.close)
 
 
+def discard_recording(spool: Path, relative: str) -> None:
+    """Take away a recording that nobody shall keep. Raises EventRefused for a path outside the spool."""
+    _remove_spooled(spool, _inside(spool, relative))
+
+
 def _inside(spool: Path, relative: str) -> Path:
     root = spool.resolve()
     path = (root / relative).resolve()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from consult.consultations import queries
-from consult.consultations.filing import keep_recording
+from consult.consultations.filing import discard_recording, keep_recording
 from consult.consultations.ledger import FILE_SEGMENT, apply_event, queue_unfiled
 from consult.consultations.model import Attendance, Consent, Consultation, Segment, Timeline, Written
 from consult.consultations.seats import device_of, issue_seat_for_staff, issue_seat_for_visit
@@ -28,6 +28,7 @@ __all__ = [
     "apply_event",
     "count_unfiled",
     "device_of",
+    "discard_recording",
     "fetch_consultation",
     "fetch_segment",
     "find_consultation_of",

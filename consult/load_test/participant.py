@@ -24,6 +24,7 @@ SLOTS: Final = 3  # a room holds four
 ANSWER_LIMIT_S: Final = 15.0
 CONNECT_LIMIT_S: Final = 20.0
 LEAVE_LIMIT_S: Final = 5.0
+ERRORS: Final = {"ticket.invalid": "the server does not know our key: SECRET_KEY should be the installation's"}
 
 # What somebody sends: Sent of a member's stream of a kind, None while they are not there.
 FindSource = Callable[[str, Kind], Sent | None]
@@ -119,7 +120,8 @@ class Participant:
             case "ended":
                 self._fail(f"the call ended: {message['reason']}")
             case "error":
-                self._fail(f"the server said {message['code']}")
+                code = message["code"]
+                self._fail(ERRORS.get(code, f"the server said {code}"))
 
     def _offer(self) -> str:
         sections = [Section(kind, kind, "sendonly", stream.ssrc) for kind, stream in self.caller.outgoing.items()]

@@ -24,6 +24,7 @@ from consult.load_test.sdp import Local, Remote
 
 BUFFER_BYTES: Final = 4 << 20
 DATAGRAM_BYTES: Final = 2048
+MOST_CANDIDATES: Final = 4
 CHECK_EVERY_S: Final = 0.05
 CONSENT_EVERY_S: Final = 5.0  # RFC 7675
 STAMP: Final = 35 if sys.platform == "linux" else 0  # SO_TIMESTAMPNS: the kernel says when a datagram came
@@ -85,8 +86,12 @@ class Transport:
         """
         self._remote, self._controlling = remote, offered
         self._handshake = Handshake(self._identity, remote.fingerprint)
+        version_6 = ":" in self.local.host
+        candidates = [address for address in remote.candidates if (":" in address[0]) == version_6][:MOST_CANDIDATES]
+        if not candidates:
+            raise ConnectionError("the server offers no address that this machine can reach")
         while not self._found.is_set():
-            for candidate in remote.candidates[:4]:
+            for candidate in candidates:
                 self._check(candidate)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_EVERY_S):

@@ -12,14 +12,13 @@ from typing import Protocol
 
 import aiohttp
 
-from consult import rooms
 from consult.load_test.caller import Caller
 from consult.load_test.dtls import Identity
 from consult.load_test.frames import Frames
 from consult.load_test.participant import Participant
 from consult.load_test.sdp import Kind, Section, read_description, write_answer, write_offer
 from consult.load_test.streams import Sent
-from consult.settings import read_settings
+from consult.settings import TICKET_KEY, read_settings
 from signaling.ticket import LIFETIME_S, Grant, MemberId, PersonId, Role, RoomId, Seat, sign
 from tests.bench.janus import MAX_BPS, Janus
 from tests.bench.servers import ORIGIN, SECRET_KEY
@@ -51,7 +50,7 @@ class Joining(Protocol):
 class ConsultJoining:
     def __init__(self, load: Load, http: aiohttp.ClientSession, port: int) -> None:
         settings = read_settings(database_url="postgresql://nobody/nowhere", secret_key=SECRET_KEY, public_url=ORIGIN)
-        self._key = settings.key_for(rooms.TICKET_KEY)
+        self._key = settings.key_for(TICKET_KEY)
         self._load = load
         self._http = http
         self._url = f"http://127.0.0.1:{port}/socket"

@@ -20,7 +20,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRecorder, MediaRelay
 
 from consult import rooms
-from consult.settings import read_settings
+from consult.settings import TICKET_KEY, read_settings
 from consult.signals import until_signal
 from signaling.endpoint import RoomEndpoint
 
@@ -94,7 +94,7 @@ async def consult(folder: Path, host: str) -> AsyncIterator[web.Application]:
     await hub.start()
     listening = asyncio.create_task(_forget_events(bus), name="events")
     endpoint = RoomEndpoint(
-        key=settings.key_for(rooms.TICKET_KEY), directory=directory, hub=hub, allowed_origins=[ORIGIN]
+        key=settings.key_for(TICKET_KEY), directory=directory, hub=hub, allowed_origins=[ORIGIN]
     )
     app = web.Application()
     app.router.add_get("/socket", endpoint.handle)
