@@ -96,5 +96,5 @@ def test_media_without_redis_says_what_is_missing(tmp_path: Path) -> None:
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "consult", "--help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
-    for name in ("demo", "web", "media", "worker", "migrate", "create-staff", "check-settings"):
+    for name in ("demo", "web", "media", "worker", "migrate", "create-staff", "load-test", "check-settings"):
         assert f"\n  {name} " in shown
