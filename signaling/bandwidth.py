@@ -14,7 +14,7 @@ from signaling.clocks import QuickestArrival
 
 MAX_BPS: Final = 2_500_000
 MIN_BPS: Final = 80_000
-FIRST_BPS: Final = 500_000  # before anything is known
+FIRST_BPS: Final = 500_000  # before anything is known; that much too much for the weakest lines, but not for long
 MEASURE_MS: Final = 200  # measure() is called about this often
 
 QUEUE_MS: Final = 100  # sound that waits longer is in a queue
@@ -33,6 +33,7 @@ HEADROOM: Final = 1.5  # a careful limit beyond what is really sent, and
 HEADROOM_BPS: Final = 100_000
 
 HEAVY_LOSS: Final = 26  # of 256: 10 %; less is a bad line, not a full one
+JAMMED_MS: Final = 3_000  # so long after pictures waited on their way to us, they reach the next one unevenly
 
 
 class Throughput:
@@ -83,10 +84,11 @@ class Queue:
 
 
 class UpwardLine:
-    """From a member to us. limit_bps: for all their pictures together."""
+    """From a member to us. limit_bps: for all their pictures together. jammed_ms: when something last waited there."""
 
     def __init__(self) -> None:
         self.limit_bps = float(FIRST_BPS)
+        self.jammed_ms = float("-inf")
         self._sound, self._pictures = Queue(), Queue()
         self._sound_rate, self._pictures_rate = Throughput(), Throughput()
         self._measured_ms: float | None = None
@@ -106,6 +108,8 @@ class UpwardLine:
         self._sound_rate.read(sound, now_ms)
         self._pictures_rate.read(pictures, now_ms)
         wait_ms = self._wait_ms(now_ms)
+        if wait_ms is not None and wait_ms > CALM_MS:
+            self.jammed_ms = now_ms
         if wait_ms is None or now_ms - self._lowered_ms < SETTLE_MS:
             return
         if wait_ms > QUEUE_MS:
@@ -151,10 +155,11 @@ class DownwardLine:
 
     A browser's estimate stays within 1.5 times of what it is sent, so a sender who sends little (a quiet picture) would
     be held down for ever by an estimate that was taken as a limit. It is one only if it is below what is being sent.
+    And it takes what waited on its way to us for a queue on its own line, so then it is not heeded.
     """
 
     def __init__(self) -> None:
-        self.limit_bps = float(MAX_BPS)
+        self.limit_bps = float(FIRST_BPS)
         self._rate = Throughput()
         self._measured_ms: float | None = None
         self._lowered_ms = float("-inf")
@@ -168,18 +173,22 @@ class DownwardLine:
         if now_ms - self._lowered_ms > REMEMBERED_MS:
             self.limit_bps = min(float(MAX_BPS), self.limit_bps * GROWTH**step_s)
 
-    def take_estimate(self, estimate_bps: int, now_ms: float) -> None:
-        """What the browser thinks that it can take (REMB); browsers leave sound out of it."""
+    def take_estimate(self, estimate_bps: int, now_ms: float, *, jammed_ms: float = float("-inf")) -> None:
+        """What the browser thinks that it can take (REMB); browsers leave sound out of it.
+
+        jammed_ms: when the line of somebody whose pictures it gets was last jammed.
+        """
         if estimate_bps < 0.95 * self._rate.bps:
-            self._lower(estimate_bps, now_ms)
+            if now_ms - jammed_ms > JAMMED_MS:
+                self._lower(estimate_bps, now_ms)
         else:
             self.limit_bps = min(float(MAX_BPS), max(self.limit_bps, estimate_bps))
 
     def take_loss(self, fraction: int, now_ms: float) -> None:
-        """fraction: of a receiver report. Some lines drop what is too much and have no queue that an estimate sees."""
+        """fraction: of what we sent, in 1/256. A line may drop what is too much and have no queue that shows."""
         if fraction >= HEAVY_LOSS and now_ms - self._loss_heeded_ms > SETTLE_MS:
             self._loss_heeded_ms = now_ms
-            self._lower(self._rate.bps * (1 - fraction / 512), now_ms)
+            self._lower(0.95 * self._rate.bps * (1 - fraction / 256), now_ms)
 
     def _lower(self, limit_bps: float, now_ms: float) -> None:
         self.limit_bps = max(float(MIN_BPS), min(self.limit_bps, limit_bps))

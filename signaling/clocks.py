@@ -72,8 +72,6 @@ class TrackClock:
         self._member = member
         self._quickest = QuickestArrival()
         self._latest = -1  # extended timestamp
-        self._timestamp = -1  # of the last packet, and where it was placed
-        self._room_ms = 0.0
         self._offset_ms = 0.0  # room time minus media time
         self._began_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
@@ -81,8 +79,6 @@ class TrackClock:
 
     def place(self, timestamp: int, arrived_ms: float) -> float:
         """Return where a packet that just arrived belongs, in ms on the room's clock."""
-        if timestamp == self._timestamp:
-            return self._room_ms  # of the same picture; its first packet told more about the way than this one
         if self._latest < 0:
             self._latest = timestamp + (1 << 32)
             self._begin_anew(arrived_ms - self._latest / self._khz, arrived_ms)
@@ -96,8 +92,7 @@ class TrackClock:
             self._follow((extended - self._latest) / self._khz, arrived_ms)
             self._latest = extended
             self.lag_ms = lag_ms
-        self._timestamp, self._room_ms = timestamp, media_ms + self._offset_ms
-        return self._room_ms
+        return media_ms + self._offset_ms
 
     def tie(self, ntp: int, rtp_timestamp: int, arrived_ms: float) -> None:
         """Take a sender report: the member's clock showed `ntp` (32.32 s) at `rtp_timestamp`.

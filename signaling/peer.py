@@ -222,6 +222,8 @@ class Peer:
             sound=sound.octets if sound else 0,
             pictures=sum(one.octets for _, one in self._sent if one.kind == "video"),
         )
+        for _, publication in self._sent:
+            publication.jammed_ms = self._upward.jammed_ms
         self._downward.measure(now_ms, sum(one.octets for one in self._by_ssrc.values() if one.kind == "video"))
         limit_bps = self._bitrate_limit()
         if limit_bps < 0.95 * self._told_bps:
@@ -230,9 +232,9 @@ class Peer:
 
     def _bitrate_limit(self) -> int:
         """What the member's pictures may take: what their line carries, and the lines of all who see them."""
-        pictures = [publication for _, publication in self._sent if publication.kind == "video"]
-        limits = [subscription.takes_bps() for picture in pictures for subscription in picture.subscriptions]
-        return max(MIN_BPS, min([int(self._upward.limit_bps), *limits]))
+        seen = [one for _, one in self._sent if one.kind == "video" and one.subscriptions]
+        taken_bps = sum(min(subscription.takes_bps() for subscription in one.subscriptions) for one in seen)
+        return max(MIN_BPS, min(int(self._upward.limit_bps), taken_bps if seen else MAX_BPS))
 
     def _write_limit(self, limit_bps: int) -> bytes:
         video = self.publications.get("video")
@@ -273,10 +275,13 @@ class Peer:
                 for _, publication in self._sent:
                     publication.take_report(item, now_ms)
             elif isinstance(item, rtcp.BitrateLimit):
-                self._downward.take_estimate(item.bitrate_bps, now_ms)
+                sources = (one.publication for one in self._by_ssrc.values())
+                jammed_ms = max((one.jammed_ms for one in sources if one is not None), default=float("-inf"))
+                self._downward.take_estimate(item.bitrate_bps, now_ms, jammed_ms=jammed_ms)
             elif (subscription := self._by_ssrc.get(item.media_ssrc)) is not None:
                 if isinstance(item, rtcp.Loss):
-                    self._downward.take_loss(item.fraction, now_ms)
+                    source = subscription.publication  # what was lost on the way to us is missing for viewers too
+                    self._downward.take_loss(item.fraction - (source.lost_fraction if source else 0), now_ms)
                 elif isinstance(item, rtcp.Nack):
                     subscription.resend(item.lost)
                 else:

@@ -7,7 +7,7 @@ keyframes) and the figures for receiver reports. It hands each packet, once, to 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from signaling import rtcp
 from signaling.clocks import TrackClock
@@ -22,8 +22,11 @@ HISTORY_PACKETS: Final = 512  # of video; 2.5 Mbit/s for 2 s
 HISTORY_AUDIO_PACKETS: Final = 128
 HISTORY_MS: Final = 1_500  # what is older helps nobody who listens live
 KEYFRAME_INTERVAL_MS: Final = 300
-NACK_INTERVAL_MS: Final = 80
+ANSWER_MS: Final = 150  # between asking for a packet and its arrival, before any came
+OVERTAKEN_MS: Final = 20  # what comes sooner after it was asked for had only been overtaken
+SHORTEST_WAIT_MS, LONGEST_WAIT_MS = 80, 1_000  # between asking for a packet and asking again
 MAX_NACKS: Final = 8
+MISSED_MS: Final = 2_500  # older packets are not waited for
 MAX_GAP_PACKETS: Final = 256  # a larger gap is no loss but a new beginning
 MAX_MISSING_PACKETS: Final = 512  # a sender that leaves more gaps than that gets a request for a keyframe instead
 
@@ -51,6 +54,8 @@ class Publication:
         self.ssrc: int | None = None
         self.wants_keyframe = False
         self.octets = 0  # of payload, received
+        self.lost_fraction = 0  # in the last receiver report: 1/256
+        self.jammed_ms = float("-inf")  # when packets last waited in a queue on their way to us
         self._silent = False
         self._our_ssrc = our_ssrc
         self._nacks = nacks
@@ -59,8 +64,11 @@ class Publication:
         self._history: list[Packet | None] = [None] * self._size
         self._oldest = 0  # what came before it is not in the history any more
         self._highest = 0
-        self._missing: dict[int, tuple[float, int]] = {}  # sequence: when asked last, how often
+        self._missing: dict[int, _Missing] = {}
+        self._answer_ms = float(ANSWER_MS)  # how long repetitions take, by and by
         self._keyframe_asked_ms = float("-inf")
+        self._timestamp = -1  # of the last packet, and its place on the room's clock
+        self._room_ms = 0.0
         self._figures = _Figures(kind)
 
     def receive(
@@ -78,18 +86,21 @@ class Publication:
                 return
             self._note_gap(extended, arrived_ms)
         self.octets += len(payload)
-        self._figures.note(timestamp, arrived_ms)
+        self._figures.received += 1
+        if timestamp != self._timestamp:  # of one picture the first packet tells all about time
+            self._timestamp = timestamp
+            self._figures.note(timestamp, arrived_ms)
+            self._room_ms = self.clock.place(timestamp, arrived_ms)
         if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False
         packet = Packet(extended, timestamp, marker, payload, arrived_ms)
         self._history[extended % self._size] = packet
-        room_ms = self.clock.place(timestamp, arrived_ms)
         if self._silent:
             return
         for subscription in self.subscriptions:
             subscription.forward(packet)
         if self.tap is not None:
-            self.tap(packet, room_ms)
+            self.tap(packet, self._room_ms)
 
     def silence(self, on: bool) -> None:
         """Nobody gets a packet of it from now on, the recorder neither; or again, as if the sender started over."""
@@ -110,11 +121,11 @@ class Publication:
             self._figures.take_report(report, now_ms)
 
     def request_keyframe(self, now_ms: float) -> None:
-        """Ask the sender for a keyframe, at most every 300 ms; asked again until one comes."""
+        """Ask the sender for a keyframe, not sooner again than one can come; asked again until one comes."""
         if self.kind != "video":
             return
         self.wants_keyframe = True
-        if self.ssrc is not None and now_ms - self._keyframe_asked_ms >= KEYFRAME_INTERVAL_MS:
+        if self.ssrc is not None and now_ms - self._keyframe_asked_ms >= max(KEYFRAME_INTERVAL_MS, self._patience_ms):
             self._keyframe_asked_ms = now_ms
             self._send_rtcp(rtcp.write_keyframe_request(self._our_ssrc, self.ssrc))
 
@@ -126,20 +137,27 @@ class Publication:
         if not self._missing or self.ssrc is None:
             return
         again = []
-        for sequence, (asked_ms, times) in list(self._missing.items()):
-            if times >= MAX_NACKS:
+        for sequence, (first_ms, asked_ms, times) in list(self._missing.items()):
+            if times >= MAX_NACKS or now_ms - first_ms > MISSED_MS:
                 del self._missing[sequence]
                 self.request_keyframe(now_ms)
-            elif now_ms - asked_ms >= NACK_INTERVAL_MS:
-                self._missing[sequence] = (now_ms, times + 1)
+            elif now_ms - asked_ms >= self._patience_ms:
+                self._missing[sequence] = _Missing(first_ms, now_ms, times + 1)
                 again.append(sequence)
         self._ask_again(again)
+
+    @property
+    def _patience_ms(self) -> float:
+        """How long an answer may take. Who asks again sooner gets all twice, and a weak line carries it twice."""
+        return min(LONGEST_WAIT_MS, max(SHORTEST_WAIT_MS, 1.4 * self._answer_ms))
 
     def report(self, now_ms: float) -> rtcp.Reception | None:
         """Return the figures since the last report, None before the first packet."""
         if self.ssrc is None:
             return None
-        return self._figures.report(self.ssrc, self._highest, now_ms)
+        report = self._figures.report(self.ssrc, self._highest, now_ms)
+        self.lost_fraction = report.fraction_lost
+        return report
 
     def _begin(self, ssrc: int, sequence: int) -> None:
         """A sender that starts over: numbers go on growing, so nobody mistakes the new packets for old ones."""
@@ -162,7 +180,7 @@ class Publication:
 
     def _note_gap(self, extended: int, now_ms: float) -> None:
         if extended < self._highest:
-            self._missing.pop(extended, None)
+            self._note_answer(self._missing.pop(extended, None), now_ms)
             return
         lost = range(self._highest + 1, extended)
         self._highest = extended
@@ -170,15 +188,28 @@ class Publication:
             self._missing.clear()
             self.request_keyframe(now_ms)
         elif self._nacks:
-            self._missing.update(dict.fromkeys(lost, (now_ms, 1)))
+            self._missing.update(dict.fromkeys(lost, _Missing(now_ms, now_ms, 1)))
             self._ask_again(list(lost))
         elif lost:
             self.request_keyframe(now_ms)
+
+    def _note_answer(self, missing: _Missing | None, now_ms: float) -> None:
+        """What was asked for twice may be the answer to the first time: only the longer way to count is safe."""
+        if missing is not None and missing.times <= 2 and now_ms - missing.first_ms > OVERTAKEN_MS:
+            self._answer_ms += (now_ms - missing.first_ms - self._answer_ms) / 4
 
     def _ask_again(self, sequences: list[int]) -> None:
         if sequences and self.ssrc is not None:
             lost = [sequence & 0xFFFF for sequence in sequences]
             self._send_rtcp(rtcp.write_nack(self._our_ssrc, self.ssrc, lost))
+
+
+class _Missing(NamedTuple):
+    """A packet that did not come: when it was asked for first and last, how often."""
+
+    first_ms: float
+    asked_ms: float
+    times: int
 
 
 class _Figures:
@@ -187,19 +218,14 @@ class _Figures:
     def __init__(self, kind: Kind, first: int = 0) -> None:
         self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
         self._first = first
-        self._received = 0
+        self.received = 0
         self._reported_expected = self._reported_received = 0
         self._jitter = 0.0
         self._transit: float | None = None
-        self._timestamp = -1
         self._last_report = 0
         self._last_report_ms = 0.0
 
     def note(self, timestamp: int, arrived_ms: float) -> None:
-        self._received += 1
-        if timestamp == self._timestamp:
-            return  # of one picture only the first packet counts: the sender spreads the others over time
-        self._timestamp = timestamp
         transit = arrived_ms * self._khz - timestamp
         if self._transit is not None:
             difference = abs(transit - self._transit)
@@ -213,12 +239,12 @@ class _Figures:
 
     def report(self, ssrc: int, highest: int, now_ms: float) -> rtcp.Reception:
         expected = highest - self._first + 1
-        due, came = expected - self._reported_expected, self._received - self._reported_received
-        self._reported_expected, self._reported_received = expected, self._received
+        due, came = expected - self._reported_expected, self.received - self._reported_received
+        self._reported_expected, self._reported_received = expected, self.received
         return rtcp.Reception(
             ssrc=ssrc,
             fraction_lost=max(0, due - came) * 255 // due if due > 0 else 0,
-            packets_lost=max(0, expected - self._received),
+            packets_lost=max(0, expected - self.received),
             highest_sequence=highest,
             jitter=int(self._jitter),
             last_report=self._last_report,

@@ -167,7 +167,16 @@ class Viewer:
 def test_an_estimate_that_only_follows_a_quiet_picture_limits_nobody() -> None:
     viewer = Viewer()
     viewer.watch(20, 60_000, estimate_bps=100_000)
-    assert viewer.line.limit_bps == MAX_BPS
+    assert viewer.line.limit_bps > 1_000_000
+
+
+def test_an_estimate_of_pictures_that_waited_before_they_reached_us_limits_nobody() -> None:
+    viewer = Viewer()
+    viewer.watch(3, 400_000)
+    viewer.line.take_estimate(100_000, viewer.now_ms, jammed_ms=viewer.now_ms - 500)
+    assert viewer.line.limit_bps >= FIRST_BPS
+    viewer.line.take_estimate(100_000, viewer.now_ms, jammed_ms=viewer.now_ms - 10_000)
+    assert viewer.line.limit_bps == 100_000
 
 
 def test_an_estimate_below_what_is_sent_is_a_limit_at_once() -> None:
@@ -188,14 +197,14 @@ def test_a_viewers_limit_rises_with_the_estimate_and_is_forgotten_after_a_while(
     assert viewer.line.limit_bps == MAX_BPS
 
 
-@pytest.mark.parametrize(("fraction", "is_full"), [(13, False), (25, False), (64, True)])
-def test_only_heavy_loss_counts_as_a_full_line(fraction: int, is_full: bool) -> None:
+@pytest.mark.parametrize(("fraction", "limit_bps"), [(-9, None), (13, None), (25, None), (64, 712_500)])
+def test_only_heavy_loss_counts_as_a_full_line(fraction: int, limit_bps: int | None) -> None:
     viewer = Viewer()
-    viewer.watch(3, 1_000_000)
-    for _ in range(3):
+    viewer.watch(15, 1_000_000)
+    before_bps = viewer.line.limit_bps
+    for _ in range(3):  # the reports of one instant count once
         viewer.line.take_loss(fraction, viewer.now_ms)
-    assert (viewer.line.limit_bps < 1_000_000) == is_full
-    assert viewer.line.limit_bps > 800_000  # once for all the reports of one instant
+    assert viewer.line.limit_bps == pytest.approx(limit_bps or before_bps, rel=0.01)
 
 
 def test_a_picture_is_never_asked_to_be_less_than_a_picture() -> None:
