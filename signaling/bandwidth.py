@@ -33,6 +33,7 @@ HEADROOM: Final = 1.5  # a careful limit beyond what is really sent, and
 HEADROOM_BPS: Final = 100_000
 
 HEAVY_LOSS: Final = 26  # of 256: 10 %; less is a bad line, not a full one
+CALM_AFTER_MS: Final = 3_000  # a viewer's limit that nothing confirms for so long may grow
 JAMMED_MS: Final = 3_000  # so long after pictures waited on their way to us, they reach the next one unevenly
 
 
@@ -170,8 +171,12 @@ class DownwardLine:
         step_s = 0.0 if self._measured_ms is None else min(1.0, (now_ms - self._measured_ms) / 1000)
         self._measured_ms = now_ms
         self._rate.read(pictures, now_ms)
-        if now_ms - self._lowered_ms > REMEMBERED_MS:
-            self.limit_bps = min(float(MAX_BPS), self.limit_bps * GROWTH**step_s)
+        if now_ms - self._lowered_ms < CALM_AFTER_MS:
+            return
+        limit_bps = self.limit_bps * GROWTH**step_s
+        if now_ms - self._lowered_ms < REMEMBERED_MS:
+            limit_bps = min(limit_bps, max(self.limit_bps, self._rate.bps * HEADROOM + HEADROOM_BPS))
+        self.limit_bps = min(float(MAX_BPS), limit_bps)
 
     def take_estimate(self, estimate_bps: int, now_ms: float, *, jammed_ms: float = float("-inf")) -> None:
         """What the browser thinks that it can take (REMB); browsers leave sound out of it.

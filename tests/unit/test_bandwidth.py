@@ -186,13 +186,15 @@ def test_an_estimate_below_what_is_sent_is_a_limit_at_once() -> None:
     assert viewer.line.limit_bps == 240_000
 
 
-def test_a_viewers_limit_rises_with_the_estimate_and_is_forgotten_after_a_while() -> None:
+def test_a_viewers_limit_rises_with_the_estimate_and_by_itself_and_is_forgotten_after_a_while() -> None:
     viewer = Viewer()
     viewer.watch(3, 1_000_000, estimate_bps=240_000)
-    viewer.watch(3, 200_000, estimate_bps=310_000)
+    viewer.watch(2, 200_000, estimate_bps=310_000)
     assert viewer.line.limit_bps == 310_000
-    viewer.watch(3, 200_000, estimate_bps=250_000)  # quieter, not weaker
+    viewer.watch(1, 200_000, estimate_bps=250_000)  # quieter, not weaker
     assert viewer.line.limit_bps == 310_000
+    viewer.watch(20, 200_000)
+    assert 390_000 < viewer.line.limit_bps <= 410_000  # with care: this line was full once
     viewer.watch(120, 200_000)
     assert viewer.line.limit_bps == MAX_BPS
 
