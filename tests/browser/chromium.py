@@ -27,6 +27,7 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 WIDTH, HEIGHT, FPS = 320, 240, 15
 
 
@@ -58,13 +59,19 @@ async def open_browser(devices: FakeDevices | None = None, *flags: str) -> Async
             await browser.close()
 
 
-async def find_accessibility_faults(page: Page) -> list[dict[str, Any]]:
-    """Return what axe finds on the page as it is now, one entry per rule with the elements."""
+async def find_accessibility_faults(page: Page, *, colours_only: bool = False) -> list[dict[str, Any]]:
+    """Return what axe finds on the page as it is now, one entry per rule with the elements.
+
+    colours_only: for a page that was looked at before and has changed nothing but its colours.
+    """
     axe = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
     assert axe.exists(), "axe-core is needed: make test installs it"
     # evaluate runs outside the page's Content-Security-Policy, a script tag would not
     await page.evaluate(axe.read_text() + "\n;undefined")
-    found: dict[str, Any] = await page.evaluate("async () => await axe.run(document, {resultTypes: ['violations']})")
+    options = {"resultTypes": ["violations"]} | (
+        {"runOnly": {"type": "rule", "values": COLOUR_RULES}} if colours_only else {}
+    )
+    found: dict[str, Any] = await page.evaluate("async (options) => await axe.run(document, options)", options)
     return [
         {"rule": fault["id"], "help": fault["help"], "where": [node["target"] for node in fault["nodes"]]}
         for fault in found["violations"]

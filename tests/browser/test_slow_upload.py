@@ -13,7 +13,9 @@ from playwright.async_api import Page, Route, expect
 from consult.keys import POOL
 from consult.scheduling.model import IssuedLink
 from tests.browser.chromium import open_browser
-from tests.browser.test_patient_pages import check, come_in, link, open_page, picture
+from tests.browser.looks import check_look, open_quiet_page
+from tests.browser.patient_walk import come_in, picture
+from tests.browser.test_patient_pages import link
 from tests.conftest import Server
 
 __all__ = ["link"]
@@ -32,7 +34,7 @@ async def slow_upload(server: Server, link: IssuedLink, file: Path) -> AsyncIter
                 await arrive.wait()
         await route.continue_()
 
-    async with open_browser() as browser, open_page(browser) as page:
+    async with open_browser() as browser, open_quiet_page(browser) as page:
         await come_in(page, server, link)
         await page.goto(f"{server.url}/visit/records")
         await page.route("**/visit/records", hold)
@@ -51,7 +53,7 @@ async def test_continue_waits_for_what_is_on_its_way_and_goes_on_by_itself(
         await page.get_by_role("button", name="Continue").click()
         await expect(page.get_by_text(WAITS)).to_be_visible()
         await expect(page.get_by_text("We go on when they are here.")).to_be_visible()
-        await check(page)
+        await check_look(page)
         assert page.url.endswith("/visit/records")
         arrive.set()
         await page.wait_for_url("**/visit/devices", timeout=20_000)

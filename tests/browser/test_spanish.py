@@ -15,7 +15,8 @@ from consult.scheduling.model import IssuedLink
 from scripts.extract_words import TOP, read_catalogue
 from tests.browser.call_page import DESKTOP, PHONE, agree, arrange_call, let_in, open_expert, open_patient, two_browsers
 from tests.browser.chromium import find_accessibility_faults, open_browser
-from tests.browser.test_patient_pages import go_on, open_page, picture
+from tests.browser.looks import open_quiet_page
+from tests.browser.patient_walk import walk_to_waiting_room
 from tests.conftest import Server
 from tests.integration.clinic import book_one, open_clinic
 
@@ -60,6 +61,13 @@ def english_sentences() -> tuple[list[re.Pattern[str]], set[str]]:
 LONG, WHOLE = english_sentences()
 
 
+def in_spanish(sentence: str) -> str:
+    """Return what stands in the catalogue for an English sentence."""
+    message = read_catalogue(TOP / "locale" / "es" / "LC_MESSAGES" / "consult.po")[sentence]
+    assert message.string, sentence
+    return str(message.string)
+
+
 async def check_spanish(page: Page) -> None:
     """The page says so itself, says nothing in English, fits a narrow phone, and axe finds nothing."""
     assert await page.locator("html").get_attribute("lang") == "es"
@@ -84,41 +92,17 @@ async def link(server: Server) -> IssuedLink:
 async def test_a_patient_switches_to_spanish_and_reads_no_english_until_the_waiting_room(
     server: Server, link: IssuedLink, tmp_path: Path, width: int
 ) -> None:
-    async with open_browser() as browser, open_page(browser, width) as page:
+    async with open_browser() as browser, open_quiet_page(browser, width) as page:
         await page.goto(link.url(server.url))
         await page.get_by_role("button", name="Español").click()
         await expect(page.get_by_role("heading", name="Le damos la bienvenida a su videoconsulta")).to_be_visible()
         await check_spanish(page)
-        await page.get_by_role("button", name="Entrar").click()
-        await page.wait_for_url("**/visit/when")
-        await expect(page.get_by_text("hora de Lisboa")).to_be_visible()
-        await check_spanish(page)
-
-        await go_on(page, "records")
-        await page.get_by_label("Escriba una pregunta").fill("¿Puedo viajar en junio?")
-        await page.get_by_role("button", name="Añadir esta pregunta").click()
-        await expect(page.get_by_text("Su pregunta se ha guardado.")).to_be_visible()
-        (tmp_path / "carta.pdf").write_text("<html>ningún PDF</html>")
-        await page.set_input_files("#file", [picture(tmp_path / "torax.jpg"), tmp_path / "carta.pdf"])
-        await expect(page.get_by_role("link", name="torax")).to_be_visible(timeout=20_000)
-        await expect(page.get_by_text("Sus otros archivos están a salvo.")).to_be_visible(timeout=20_000)
-        await check_spanish(page)
-
-        await go_on(page, "devices")
-        await expect(page.get_by_text("Le vemos")).to_be_visible(timeout=15_000)
-        await expect(page.get_by_text("Le oímos")).to_be_visible(timeout=15_000)
-        await check_spanish(page)
-
-        await go_on(page, "recording")
-        await check_spanish(page)
-        await go_on(page, "call")
-        await expect(page.get_by_role("heading", name="Está en el lugar correcto, Ana.")).to_be_visible()
+        await walk_to_waiting_room(page, tmp_path, check=check_spanish, say=in_spanish, city="Lisboa")
         await expect(page.get_by_text("Nadie le ve ni le oye hasta que su especialista le haga pasar.")).to_be_visible()
-        await check_spanish(page)
 
 
 async def test_a_wrong_code_and_a_closed_link_are_explained_in_spanish(server: Server) -> None:
-    async with open_browser() as browser, open_page(browser, locale="es-ES") as page:
+    async with open_browser() as browser, open_quiet_page(browser, locale="es-ES") as page:
         await page.goto(f"{server.url}/join#{'A' * 43}")
         await page.get_by_role("button", name="Entrar").click()
         await expect(page.get_by_role("heading", name="Este enlace ya no se abre.")).to_be_focused()
@@ -157,7 +141,7 @@ async def test_a_scheduler_reads_every_page_in_spanish(server: Server) -> None:
         "/board", "/cases", "/cases/new", f"/cases/{call.case_id}", f"/cases/{call.case_id}/book",
         f"/appointments/{call.appointment_id}", f"/appointments/{call.appointment_id}/cancel", "/experts", "/outbox",
     )  # fmt: skip
-    async with open_browser() as browser, open_page(browser, 1280, locale="es-ES") as page:
+    async with open_browser() as browser, open_quiet_page(browser, 1280, locale="es-ES") as page:
         await page.goto(f"{server.url}/sign-in")
         await check_spanish(page)
         await page.context.add_cookies([{"name": "language", "value": "es", "url": server.url}])
