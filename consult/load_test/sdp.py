@@ -12,7 +12,7 @@ Direction = Literal["sendonly", "recvonly", "sendrecv"]
 
 PAYLOAD_TYPES: dict[Kind, int] = {"audio": 111, "video": 96}
 _CODECS: dict[Kind, tuple[str, ...]] = {
-    "audio": ("rtpmap:{} opus/48000/2", "fmtp:{} minptime=10;useinbandfec=1"),
+    "audio": ("rtpmap:{} opus/48000/2", "fmtp:{} minptime=10;useinbandfec=1", "rtcp-fb:{} nack"),
     "video": ("rtpmap:{} VP8/90000", "rtcp-fb:{} nack", "rtcp-fb:{} nack pli", "rtcp-fb:{} goog-remb"),
 }
 

@@ -152,13 +152,16 @@ class Incoming:
     def take(self, packet: bytes, arrived_s: float) -> None:
         """Take a decrypted packet."""
         self.packets += 1
+        if self.kind == "audio":  # each packet is a frame: it waits for no other
+            self._finish(packet[12 if packet[0] == 0x80 else _payload_at(packet) :], arrived_s)
         sequence = packet[2] << 8 | packet[3]
         if self._next is None:
             self._next = self._first = (1 << 16) + sequence
         distance = (sequence - self._next + 0x8000 & 0xFFFF) - 0x8000
         if distance == 0:
             self._next += 1
-            self._play(packet, arrived_s)
+            if self.kind == "video":
+                self._put_together(packet, arrived_s)
             if self._ahead:
                 self._catch_up(arrived_s)
         elif distance > 0:
@@ -209,7 +212,8 @@ class Incoming:
         self._missing.pop(self._next - 1, None)
         while (packet := self._ahead.pop(self._next, None)) is not None:
             self._next += 1
-            self._play(packet, arrived_s)
+            if self.kind == "video":
+                self._put_together(packet, arrived_s)
 
     def _skip(self, now_s: float) -> None:
         """What is missing first will not come: go on behind it, for pictures from the next keyframe."""
@@ -227,11 +231,8 @@ class Incoming:
                 self._missing[number] = (self._missing[number][0], now_s)
             self._send_rtcp(rtcp.write_nack(self._our_ssrc, self._ssrc, [number & 0xFFFF for number in lost]))
 
-    def _play(self, packet: bytes, arrived_s: float) -> None:
+    def _put_together(self, packet: bytes, arrived_s: float) -> None:
         at = 12 if packet[0] == 0x80 else _payload_at(packet)
-        if self.kind == "audio":
-            self._finish(packet[at:], arrived_s)
-            return
         first = packet[at]
         body = packet[at + 1 :] if not first & 0x80 else packet[_vp8_at(packet, at) :]
         if first & 0x17 == 0x10:  # the frame's first partition begins

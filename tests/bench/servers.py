@@ -93,9 +93,7 @@ async def consult(folder: Path, host: str) -> AsyncIterator[web.Application]:
     hub = rooms.make_hub(settings, bus, directory)
     await hub.start()
     listening = asyncio.create_task(_forget_events(bus), name="events")
-    endpoint = RoomEndpoint(
-        key=settings.key_for(TICKET_KEY), directory=directory, hub=hub, allowed_origins=[ORIGIN]
-    )
+    endpoint = RoomEndpoint(key=settings.key_for(TICKET_KEY), directory=directory, hub=hub, allowed_origins=[ORIGIN])
     app = web.Application()
     app.router.add_get("/socket", endpoint.handle)
     yield app
