@@ -30,6 +30,16 @@ from consult.people import passwords
 from consult.settings import Settings, read_settings
 
 SECRET = "a secret for tests, long enough for anything"
+# Browser tests that hold no call, and so may run beside others.
+PAGE_TESTS = {"test_patient_pages.py", "test_slow_upload.py", "test_spanish.py", "test_staff_pages.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what carries sound and picture in real time: it wants the machine for itself, see `make test`."""
+    for item in items:
+        in_call = item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS
+        if in_call or "loopback" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_time)
 
 
 @dataclass(frozen=True, slots=True)

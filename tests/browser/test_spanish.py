@@ -113,6 +113,7 @@ async def test_a_wrong_code_and_a_closed_link_are_explained_in_spanish(server: S
         await check_spanish(page)
 
 
+@pytest.mark.real_time
 @pytest.mark.timeout(240)  # two Chromium processes on a busy machine
 async def test_the_call_is_held_in_spanish_on_both_sides(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
