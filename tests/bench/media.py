@@ -22,7 +22,7 @@ from pathlib import Path
 import uvloop
 
 from consult.load_test.frames import load_frames
-from tests.bench import janus
+from tests.bench import document, janus
 from tests.bench.joining import Load
 from tests.bench.measure import Measured, ServerName, measure, own_address
 from tests.bench.recorded import Recorded, decode_all
@@ -109,12 +109,44 @@ def summarise(bench: Bench, consultations: int, latency_consultations: int) -> d
     }
 
 
+def write_table(bench: Bench, figures: dict[str, float | int], load_average: float) -> str:
+    """Return what docs/performance.md says: medians of the rounds."""
+    lines = [
+        f"{document.circumstances(load_average)} Medians of the rounds:",
+        "",
+        "| server | consultations | CPU s per consultation-minute, raw | norm | per core | p50 / p99 ms | frames lost"
+        " | MB each |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for server, n in dict.fromkeys((result.server, result.consultations) for result in bench.measured):
+        results = bench.of(server, n)
+        expected, lost = sum(result.expected for result in results), sum(result.lost for result in results)
+        compared = f"{median(results, 'p50_ms'):.2f} / {median(results, 'p99_ms'):.2f} | {lost} of {expected}"
+        lines.append(
+            f"| {server} | {n} | {median(results, 'cpu_s'):.2f} | {median(results, 'norm_s'):.2f}"
+            f" | {60 / median(results, 'norm_s'):.0f} | {compared if expected else '– | encoded anew'}"
+            f" | {median(results, 'rss_mb'):.1f} |"
+        )
+    decoded = ", ".join(
+        f"{server} {recorded.decoded} of {recorded.frames} in {recorded.files} files"
+        for server, recorded in bench.recorded.items()
+    )
+    lines += [
+        "",
+        f"Recorded frames that decode: {decoded}.",
+        "",
+        "`media " + " ".join(f"{name}={value:g}" for name, value in figures.items()) + "`",
+    ]
+    return "\n".join(lines)
+
+
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.media", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("-n", type=int, default=40, help="consultations (default 40)")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement (default 20)")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--servers", default=",".join(NAMES), help="of consult,janus,naive")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     parser.add_argument("--host", default=own_address(), help="the address of this machine that media uses")
     given = parser.parse_args()
     given.servers = [name for name in NAMES if name in given.servers.split(",")]
@@ -161,6 +193,8 @@ async def main(given: argparse.Namespace, folder: Path) -> None:
             indent=1,
         )
     )
+    if given.write:
+        document.replace("media", write_table(bench, figures, load_average))
     print("media " + " ".join(f"{name}={value:g}" for name, value in figures.items()))
 
 

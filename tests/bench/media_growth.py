@@ -1,7 +1,7 @@
 """How the cost of a call grows with participants, with consultations and with lost packets.
 
 `make bench-media-growth`: measures Consult alone, writes build/bench/media-growth.json, the plot
-docs/pictures/media-growth.svg and the table in docs/performance.md (between its two marks).
+docs/pictures/media-growth.svg and the table in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import tempfile
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import uvloop
 
 from consult.load_test.frames import load_frames
+from tests.bench import document
 from tests.bench.joining import Load
 from tests.bench.measure import Measured, measure, own_address
 from tests.bench.media import BUILD, BUSY_CORES, MOST_LATE_MS, line
@@ -28,8 +27,7 @@ CONSULTATIONS = (1, 2, 5, 10, 20, 40, 60, 80)
 PARTICIPANTS = (2, 3, 4)  # a room holds four
 LOSSES = (0.0, 0.01, 0.05)
 BESIDE = 10  # consultations while participants and loss are varied
-DOCUMENT, PLOT = Path("docs/performance.md"), Path("docs/pictures/media-growth.svg")
-FIRST_MARK, LAST_MARK = "<!-- growth: written by make bench-media-growth -->", "<!-- end of growth -->"
+PLOT = Path("docs/pictures/media-growth.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +82,8 @@ async def measure_growth(growth: Growth, most: int) -> None:
 
 
 def write_table(growth: Growth, load_average: float) -> str:
-    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     lines = [
-        f"Measured {now} on {os.cpu_count()} cores ({platform.machine()}, {cpu_name()}), Python"
-        f" {platform.python_version()}, load average {load_average:.1f} beforehand. *Norm* is CPU seconds of one core"
-        " per consultation-minute on a machine where the calibration loop takes 34 ms.",
+        document.circumstances(load_average),
         "",
         "| varied | | CPU s, raw | norm | calls per core | p50 / p99 ms | frames lost | MB each |",
         "|---|---|---|---|---|---|---|---|",
@@ -110,13 +105,6 @@ def write_table(growth: Growth, load_average: float) -> str:
     return "\n".join(lines)
 
 
-def cpu_name() -> str:
-    for entry in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if entry.startswith("model name"):
-            return entry.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"
-
-
 def write_down(growth: Growth, load_average: float) -> None:
     titles = {
         "consultations": ("two people each", "consultations"),
@@ -128,9 +116,7 @@ def write_down(growth: Growth, load_average: float) -> None:
         for what, (title, below) in titles.items()
     ]
     PLOT.write_text(draw(panels, title="CPU per consultation-minute", unit="s (norm)"))
-    before, _, rest = DOCUMENT.read_text().partition(FIRST_MARK)
-    _, _, after = rest.partition(LAST_MARK)
-    DOCUMENT.write_text(f"{before}{FIRST_MARK}\n\n{write_table(growth, load_average)}\n\n{LAST_MARK}{after}")
+    document.replace("growth", write_table(growth, load_average))
 
 
 async def main(given: argparse.Namespace, folder: Path) -> None:
