@@ -50,14 +50,16 @@ async def enqueue(
     *,
     key: str | None = None,
     after: timedelta | None = None,
+    priority: int = 0,
 ) -> None:
     """Put a job into the queue, in the transaction that conn is in.
 
     key: while a job with this key waits or runs, another one is not added. payload: ids alone, nothing a person wrote.
+    priority: the greater goes first.
     """
     queries = Queries(AsyncpgDriver(conn))
     body = json.dumps(payload, separators=(",", ":")).encode()
-    await queries.enqueue([kind], [body], [0], [after], [key], on_conflict="skip")
+    await queries.enqueue([kind], [body], [priority], [after], [key], on_conflict="skip")
 
 
 class Jobs:

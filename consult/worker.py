@@ -90,11 +90,20 @@ def register_jobs(
     async def file_segment(payload: Payload) -> None:
         segment_id = UUID(payload["segment_id"])
         await consultations.keep_recording(pool, store, settings.spool, segment_id, clock(), when_filed=when_filed)
+        async with pool.acquire() as conn, conn.transaction():
+            consultation_id = (await consultations.fetch_segment(conn, segment_id)).consultation_id
+            await consultations.queue_videos(conn, clock(), enqueue=queue.enqueue, consultation_id=consultation_id)
+
+    studio = consultations.Studio(pool, store, work=settings.home / "work", clock=clock)
+
+    async def make_video(payload: Payload) -> None:
+        await consultations.make_video(studio, UUID(payload["consultation_id"]))
 
     async def transcribe_segment(payload: Payload) -> None:
         await transcripts.transcribe_segment(desk, UUID(payload["segment_id"]))
 
     jobs.handle(consultations.FILE_SEGMENT, file_segment)
+    jobs.handle(consultations.MAKE_VIDEO, make_video, most_at_once=1)
     notices.register_jobs(jobs, pool=pool, settings=settings)
     # One core is left to calls: recognition of a second segment waits.
     jobs.handle(transcripts.TRANSCRIBE_SEGMENT, transcribe_segment, most_at_once=max(1, (os.cpu_count() or 2) // 2))
@@ -163,6 +172,7 @@ async def _refile(pool: Pool) -> None:
         try:
             async with pool.acquire() as conn, conn.transaction():
                 waiting = await consultations.queue_unfiled(conn, enqueue=queue.enqueue)
+                await consultations.queue_videos(conn, utc_now(), enqueue=queue.enqueue)
             if waiting:
                 log.info("recordings.unfiled", count=waiting)
         except Exception as error:

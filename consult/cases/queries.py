@@ -32,7 +32,7 @@ where c.id = $1
 """
 
 # What happened to a case, from the tables where it happened. $2 is now. A call that nobody ended is over when its door
-# closes for good, two hours after the appointment's time.
+# closes for good, two hours after the appointment's time. One of which nothing was recorded is filed when it is over.
 FACTS = """
 select c.id, c.opened_at, p.name as patient_name, c.diagnosis,
        (select count(*) from questions q where q.case_id = c.id) as question_count,
@@ -40,7 +40,11 @@ select c.id, c.opened_at, p.name as patient_name, c.diagnosis,
        coming.id as next_appointment_id, lower(coming.during) as next_starts_at, upper(coming.during) as next_ends_at,
        coming.expert_id as next_expert_id, coming.expert_name as next_expert_name,
        talk.started_at as call_started_at, talk.ended_at as call_ended_at,
-       (select min(g.filed_at) from segments g where g.consultation_id = talk.id) as filed_at
+       coalesce(
+         (select min(g.filed_at) from segments g where g.consultation_id = talk.id),
+         case when not exists (select from room_events v
+                                where v.appointment_id = talk.appointment_id and v.kind = 'RecordingFinished')
+              then talk.ended_at end) as filed_at
 from cases c
 join patients p on p.id = c.patient_id
 cross join lateral (
@@ -59,7 +63,7 @@ left join lateral (
   order by a.during limit 1
 ) coming on true
 left join lateral (
-  select k.id, k.started_at,
+  select k.id, k.appointment_id, k.started_at,
          coalesce(k.ended_at, case when upper(a.during) + interval '2 hours' <= $2 then upper(a.during) end) as ended_at
   from consultations k join appointments a on a.id = k.appointment_id
   where a.case_id = c.id

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from consult.consultations import queries
 from consult.consultations.errors import EventRefused
+from consult.consultations.video import queue_videos
 from consult.db.pool import Connection
 from signaling.events import (
     ConsentGiven,
@@ -94,6 +95,8 @@ async def _take_effect(
             await queries.close_attendances(conn, appointment_id, None, event.at_ms, "ended")
             if event.reason == "ended":  # an idle or restarted room may open again, on the same clock
                 await _end(conn, event, appointment_id)
+                # What was recorded may be filed already; what is filed later asks for the video itself.
+                await queue_videos(conn, now, enqueue=enqueue, consultation_id=consultation_id_of(appointment_id))
         case _:
             pass  # views, chat and switches of the recording are read from room_events as they are
 

@@ -121,6 +121,49 @@ class Segment:
         return self.offset_ms + self.duration_ms
 
 
+class VideoState(StrEnum):
+    """How far the one video of a consultation is."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+
+    @property
+    def is_busy(self) -> bool:
+        return self in (VideoState.WAITING, VideoState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """Everybody beside each other in one file. blob_key: of the last one that was made, kept while another is made.
+
+    segments: how many of the recording's segments were filed when it was made.
+    """
+
+    consultation_id: UUID
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    failed_at: datetime | None
+    tries: int
+    done_ms: int
+    all_ms: int
+    segments: int
+    blob_key: str | None
+    size_bytes: int | None
+    duration_ms: int | None
+
+    @property
+    def state(self) -> VideoState:
+        if self.finished_at is not None:
+            return VideoState.READY
+        if self.failed_at is not None:
+            return VideoState.FAILED
+        return VideoState.RUNNING if self.started_at is not None else VideoState.WAITING
+
+
 @dataclass(frozen=True, slots=True)
 class SpooledSegment:
     """A finished file in the recorder's spool, as its event describes it. path: relative to the spool."""

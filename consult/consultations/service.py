@@ -1,7 +1,7 @@
 """What the rest of the application may ask of consultations.
 
 Seats are decided in `seats.py`, a room's events become facts in `ledger.py`, a recording's file is filed in
-`filing.py`; this module is their front door, and reads what is there.
+`filing.py`, the one video of a call is made in `video.py`; this module is their front door, and reads what is there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from consult.consultations.ledger import FILE_SEGMENT, apply_event, queue_unfile
 from consult.consultations.model import Attendance, Consent, Consultation, Segment, Timeline, Written
 from consult.consultations.seats import device_of, issue_seat_for_staff, issue_seat_for_visit
 from consult.consultations.timeline import KINDS, timeline_of, written_in
+from consult.consultations.video import MAKE_VIDEO, Studio, ask_for_video, fetch_video, make_video, queue_videos
 from consult.db.pool import Connection
 from consult.domain.access import may_read_case
 from consult.domain.errors import NotFound
@@ -25,12 +26,16 @@ from consult.scheduling.model import Visit
 
 __all__ = [
     "FILE_SEGMENT",
+    "MAKE_VIDEO",
+    "Studio",
     "apply_event",
+    "ask_for_video",
     "count_unfiled",
     "device_of",
     "discard_recording",
     "fetch_consultation",
     "fetch_segment",
+    "fetch_video",
     "find_consultation_of",
     "is_shown_to",
     "issue_seat_for_staff",
@@ -41,7 +46,9 @@ __all__ = [
     "list_consents",
     "list_consultations",
     "list_segments",
+    "make_video",
     "queue_unfiled",
+    "queue_videos",
     "read_timeline",
     "refuse_unless_reader",
 ]

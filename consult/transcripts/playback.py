@@ -9,7 +9,17 @@ from enum import StrEnum
 from typing import Any
 
 from consult.consultations import service as consultations
-from consult.consultations.model import Attendance, Consent, Consultation, Gap, Segment, Shown, Written
+from consult.consultations.model import (
+    Attendance,
+    Consent,
+    Consultation,
+    Gap,
+    Segment,
+    Shown,
+    Video,
+    VideoState,
+    Written,
+)
 from consult.db.pool import Connection
 from consult.transcripts import queries
 from consult.transcripts.model import FiledTurn, Progress, Transcript
@@ -94,6 +104,17 @@ class ConsultationPage:
     lines: tuple[Line, ...]
     text: TextStatus
     titles: Mapping[str, str]
+    video: Video | None = None
+
+    @property
+    def video_state(self) -> VideoState:
+        """How far the one video of the whole call is."""
+        return self.video.state if self.video is not None else VideoState.NONE
+
+    @property
+    def can_be_shown(self) -> bool:
+        """Something of the recording can be read."""
+        return any(segment.has_audio or segment.has_video for segment in self.segments)
 
     @property
     def ends_at(self) -> datetime:
@@ -166,6 +187,7 @@ async def read(conn: Connection, consultation: Consultation, titles: Mapping[str
         lines=tuple(sorted(lines, key=lambda line: (line.at_ms, line.shown is None))),
         text=await progress(conn, consultation),
         titles=titles,
+        video=await consultations.fetch_video(conn, consultation.id),
     )
 
 

@@ -19,7 +19,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/cases/{id}/progress")
 async def show_progress(request: web.Request) -> web.Response:
-    """Return how far the text of each consultation of a case is, and which segments are filed."""
+    """Return how far text and video of each consultation of a case are, and how many segments are filed."""
     staff = await require_staff(request)
     case_id = number_in_path(request)
     async with request.app[POOL].acquire() as conn:
@@ -28,7 +28,9 @@ async def show_progress(request: web.Request) -> web.Response:
         for consultation in await consultations.list_consultations(conn, case_id):
             status = await service.progress(conn, consultation)
             segments = await consultations.list_segments(conn, consultation.id)
-            found.append({"id": str(consultation.id), "segments": len(segments), **status.as_json()})
+            video = await consultations.fetch_video(conn, consultation.id)
+            made = {"video": video.state, "video_done_ms": video.done_ms} if video is not None else {"video": "none"}
+            found.append({"id": str(consultation.id), "segments": len(segments), **status.as_json(), **made})
     return web.json_response({"consultations": found}, headers={"Cache-Control": "no-store"})
 
 

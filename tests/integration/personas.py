@@ -42,6 +42,7 @@ class Town:
     record_id: uuid.UUID
     question_id: uuid.UUID
     segment_id: uuid.UUID
+    consultation_id: uuid.UUID
     link: IssuedLink
     tokens: dict[str, str]
 
@@ -102,13 +103,15 @@ async def settle(server: Server, conn: Any) -> Town:
         uploaded_by=UploadedBy.PATIENT, now=now,
     )  # fmt: skip
     question = await cases.ask_question(conn, clinic.case, "May I drive?", AskedBy.PATIENT, now)
-    segment_id = await _keep_segment(server, conn, appointment.id)
+    consultation_id, segment_id = await _keep_segment(server, conn, appointment.id)
     question_id: Any = getattr(question, "id", question)
-    return Town(clinic, appointment.id, record.id, question_id, segment_id, link, tokens)
+    return Town(clinic, appointment.id, record.id, question_id, segment_id, consultation_id, link, tokens)
 
 
-async def _keep_segment(server: Server, conn: Any, appointment_id: uuid.UUID) -> uuid.UUID:
-    await server.app[STORE].put("recordings/one.webm", in_chunks(bytes(2000)))
+async def _keep_segment(server: Server, conn: Any, appointment_id: uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:
+    """A consultation with one filed segment, whose text failed, and its video."""
+    for key in ("recordings/one.webm", "recordings/call.mp4"):
+        await server.app[STORE].put(key, in_chunks(bytes(2000)))
     consultation_id, segment_id, now = uuid.uuid4(), uuid.uuid4(), utc_now()
     await conn.execute(
         "insert into consultations (id, appointment_id, started_at) values ($1, $2, $3)",
@@ -126,4 +129,10 @@ async def _keep_segment(server: Server, conn: Any, appointment_id: uuid.UUID) ->
            values ($1, 'en', '', $2, $2, $2, 'engine')""",
         segment_id, now,
     )  # fmt: skip
-    return segment_id
+    await conn.execute(
+        """insert into compositions (consultation_id, queued_at, started_at, finished_at, segments, blob_key, size_bytes,
+             duration_ms)
+           values ($1, $2, $2, $2, 1, 'recordings/call.mp4', 2000, 1000)""",
+        consultation_id, now,
+    )  # fmt: skip
+    return consultation_id, segment_id

@@ -71,7 +71,15 @@ async def test_what_happened_to_a_case_is_read_from_where_it_happened(conn: Any)
     assert next_act(facts) is NextAct.CALL_RUNNING
     await conn.execute("update consultations set ended_at = $1", appointment.ends_at)
     facts = await cases.fetch_facts(conn, clinic.case, appointment.starts_at)
-    assert facts.next_appointment_id is None
+    assert (facts.next_appointment_id, facts.filed_at) == (None, appointment.ends_at), "nothing waits to be filed"
+    assert next_act(facts) is NextAct.WRITE_OPINION
+    await conn.execute(
+        """insert into room_events (event_id, appointment_id, kind, at_ms, happened_at, payload)
+           values (gen_random_uuid(), $1, 'RecordingFinished', 0, $2, '{}')""",
+        appointment.id, appointment.ends_at,
+    )  # fmt: skip
+    facts = await cases.fetch_facts(conn, clinic.case, appointment.starts_at)
+    assert facts.filed_at is None
     assert next_act(facts) is NextAct.FILE
     await scheduling.cancel(conn, appointment.id, NOW)
     with pytest.raises(NotFound):

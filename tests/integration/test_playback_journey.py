@@ -187,7 +187,7 @@ async def apply(conn: Any, event: events.RoomEvent) -> list[dict[str, Any]]:
     """Write an event down; return the payloads of the jobs that it queued."""
     queued: list[dict[str, Any]] = []
 
-    async def enqueue(_conn: Any, _kind: str, payload: dict[str, Any], *, key: str) -> None:
+    async def enqueue(_conn: Any, _kind: str, payload: dict[str, Any], *, key: str, priority: int = 0) -> None:
         queued.append(payload)
 
     async with conn.transaction():

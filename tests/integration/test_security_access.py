@@ -63,6 +63,7 @@ SERVES: dict[str, set[str]] = {
     "GET /records/{id}/content": OF_THE_CASE | {PATIENT},
     "GET /records/{id}/download": OF_THE_CASE | {PATIENT},
     "GET /segments/{id}/media": OF_THE_CASE,
+    "GET /consultations/{id}/video": OF_THE_CASE,
     "GET /today": {EXPERT, OTHER_EXPERT},
     "GET /board": {SCHEDULER},
     "GET /cases": {SCHEDULER, EXPERT, OTHER_EXPERT},
@@ -75,6 +76,7 @@ SERVES: dict[str, set[str]] = {
     "POST /cases/{id}/records": OF_THE_CASE,
     "POST /cases/{id}/records/{record}/remove": OF_THE_CASE,
     "POST /cases/{id}/transcripts/{segment}/again": OF_THE_CASE,
+    "POST /cases/{id}/consultations/{consultation}/video": OF_THE_CASE,
     "GET /cases/{id}/book": {SCHEDULER},
     "POST /cases/{id}/book": {SCHEDULER},
     "GET /appointments/{id}": {SCHEDULER},
@@ -118,11 +120,13 @@ def address(town: Town, pattern: str) -> str:
             ids: dict[str, object] = {
                 "cases": town.clinic.case, "appointments": town.appointment_id, "experts": town.clinic.expert,
                 "records": town.record_id, "segments": town.segment_id,
+                "consultations": town.consultation_id,
                 "visit": town.question_id if second == "questions" else town.record_id,
             }  # fmt: skip
             return str(ids[first])
         others: dict[str, object] = {
-            "record": town.record_id, "question": town.question_id, "segment": town.segment_id, "step": "when",
+            "record": town.record_id, "question": town.question_id, "segment": town.segment_id, "consultation": town.consultation_id,
+            "step": "when",
             "language": "en", "path": "css/base.css", "person": uuid.uuid4(), "name": f"{uuid.uuid4()}.eml",
         }  # fmt: skip
         return str(others[name])
@@ -173,7 +177,7 @@ def check_headers(pattern: str, headers: Any) -> None:
     assert "unsafe" not in csp, pattern
     assert "default-src 'self'" in csp or "default-src 'none'" in csp, pattern
     assert "frame-ancestors 'none'" in csp, pattern
-    assert ("sandbox" in csp) is pattern.startswith(("/records", "/segments")), pattern
+    assert ("sandbox" in csp) is pattern.startswith(("/records", "/segments", "/consultations")), pattern
     assert headers["X-Content-Type-Options"] == "nosniff", pattern
     assert headers["Referrer-Policy"] == "no-referrer", pattern
     assert headers["X-Frame-Options"] == "DENY", pattern

@@ -29,9 +29,12 @@ function mount(section) {
   players.set(section.id, mountPlayer(section));
 }
 
-/** What a section shows at present, to be compared with the server's news. @param {HTMLElement} section */
-function shownState(section) {
-  const part = section.querySelector('[data-part="text-state"]');
+/**
+ * What a section shows at present, to be compared with the server's news.
+ * @param {HTMLElement} section @param {"text-state" | "video"} name
+ */
+function shownState(section, name = "text-state") {
+  const part = section.querySelector(`[data-part="${name}"]`);
   return part instanceof HTMLElement ? part.dataset : {};
 }
 
@@ -51,8 +54,8 @@ async function watch() {
 
 /** Busy, or a call that may still bring something. @param {HTMLElement} section */
 function isBusy(section) {
-  const { state = "" } = shownState(section);
-  return BUSY.has(state) || section.dataset.running === "true";
+  const states = [shownState(section).state, shownState(section, "video").state];
+  return states.some((state) => BUSY.has(state ?? "")) || section.dataset.running === "true";
 }
 
 async function askOnce() {
@@ -62,7 +65,12 @@ async function askOnce() {
     const section = document.getElementById(`call-${news.id}`);
     if (!section) return false;
     const shown = shownState(section);
-    return shown.state !== news.state || shown.done !== String(news.done_ms) || shown.segments !== String(news.segments);
+    const video = shownState(section, "video");
+    const videoChanged = video.state && (video.state !== news.video || Number(video.done) !== (news.video_done_ms ?? 0));
+    return (
+      videoChanged || shown.state !== news.state || shown.done !== String(news.done_ms) ||
+      shown.segments !== String(news.segments)
+    );
   });
   if (changed.length) await renew(changed.map((/** @type {any} */ news) => `call-${news.id}`));
 }
@@ -93,7 +101,7 @@ function segmentCount(section) {
 
 /** @param {HTMLElement} old @param {HTMLElement} fresh */
 function renewText(old, fresh) {
-  for (const part of ["text-state", "turns"]) {
+  for (const part of ["text-state", "turns", "video"]) {
     const before = old.querySelector(`[data-part="${part}"]`);
     const after = fresh.querySelector(`[data-part="${part}"]`);
     if (!(before instanceof HTMLElement) || !(after instanceof HTMLElement)) continue;
