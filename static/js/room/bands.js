@@ -65,6 +65,13 @@ export function mountBands(root, { call, own, quality }) {
     );
   }
 
+  function weak() {
+    const { word } = quality;
+    band("weak").hidden = word !== "Weak" && word !== "Bad";
+    find(band("weak"), "[data-weak-advice]", HTMLElement).hidden = !own.sends.camera;
+    find(band("weak"), "[data-weak-camera]", HTMLElement).hidden = !own.sends.camera;
+  }
+
   root.addEventListener("click", (event) => {
     const close = event.target instanceof Element ? event.target.closest("[data-band-close]") : null;
     const closed = close?.closest("[data-band]");
@@ -75,6 +82,8 @@ export function mountBands(root, { call, own, quality }) {
     void own.open();
   }, { signal: stop.signal });
 
+  find(root, "[data-weak-camera]", HTMLElement).addEventListener("click", () => void own.setCamera(false), { signal: stop.signal });
+
   const off = [
     call.on("line", line),
     // Patients wait in the waiting room; a host who comes with a second device waits here.
@@ -82,8 +91,10 @@ export function mountBands(root, { call, own, quality }) {
       ? _("You are in this call on another device already. Let this one in there.") : _("You wait to be let in."))),
     call.on("welcome", () => say("line", "")),
     own.on("changed", devices),
-    quality.on("word", (word) => (band("weak").hidden = word !== "Weak" && word !== "Bad")),
+    own.on("changed", weak),
+    quality.on("word", weak),
     call.on("fault", (fault) => {
+      if (fault.of === "quality") return; // nobody asked for it, nobody misses it
       clearTimeout(fading);
       say("fault", faultWords(fault));
       fading = setTimeout(() => say("fault", ""), FAULT_MS);

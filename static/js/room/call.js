@@ -13,6 +13,7 @@
  *   recording: import("./protocol.js").Recording, view: {view: import("./protocol.js").View, by: string|null},
  *   pointed: import("./protocol.js").Pointed, chat: Line[], said: Line, slots: import("./protocol.js").Slots,
  *   answer: import("./protocol.js").Answer, fault: import("./protocol.js").Fault,
+ *   screen: string|null, muted: Member|undefined, qualities: Map<string, wire.QualityOf>,
  *   line: import("./connection.js").ConnectionState, over: Ending, ice: import("./protocol.js").IceServers,
  * }} Topics
  * @typedef {import("./protocol.js").EndReason | "left" | "no_seat"} EndingReason
@@ -42,6 +43,10 @@ export class Call extends Emitter {
   view = wire.NOTHING_SHOWN;
   /** @type {string|null} */
   viewBy = null;
+  /** @type {string|null} whose screen everybody sees */
+  screen = null;
+  /** @type {Map<string, wire.QualityOf>} how good others' connections are */
+  qualities = new Map();
   /** @type {Line[]} */
   chat = [];
   /** Room's clock: add to performance.now() for ms since the start. */
@@ -177,6 +182,26 @@ export class Call extends Emitter {
     this.#keepLines(lines.filter((line) => !known.has(nameOf(line))));
   }
 
+  /** @param {boolean} wanted */
+  shareScreen(wanted) {
+    return this.#connection.send(wire.shareScreen(wanted));
+  }
+
+  /** Silences somebody, for all. @param {string} memberId */
+  mute(memberId) {
+    this.#sendNow(wire.mute(memberId));
+  }
+
+  /** Speaks again after a host's wish. */
+  unmute() {
+    this.#wish("unmute", wire.unmute());
+  }
+
+  /** @param {wire.Quality} quality of this page's connection */
+  tellQuality(quality) {
+    this.#connection.send(wire.quality(quality));
+  }
+
   /** @param {string} sdp @param {number} attempt */
   offer(sdp, attempt) {
     return this.#connection.send(wire.offer(sdp, attempt));
@@ -188,15 +213,20 @@ export class Call extends Emitter {
 
   // What waits for the line ---------------------------------------------------------------------------------------------
 
+  /** A word of this page's own. @param {string} code as in faults.js */
+  complain(code) {
+    this.emit("fault", fault(code));
+  }
+
   /** What makes no sense later: whoever pressed must know that nothing happened. @param {wire.Outgoing} message */
   #sendNow(message) {
-    if (!this.#connection.send(message)) this.emit("fault", offline("line.lost"));
+    if (!this.#connection.send(message)) this.complain("line.lost");
   }
 
   /** What was decided counts also when the line is down, and after a reload. @param {string} name
    * @param {wire.Outgoing} message */
   #wish(name, message) {
-    if (!this.#wishes.make(name, message)) this.emit("fault", offline("line.kept"));
+    if (!this.#wishes.make(name, message)) this.complain("line.kept");
   }
 
   #keepPending() {
@@ -240,6 +270,13 @@ export class Call extends Emitter {
         return message.reason === "restarting" ? this.#connection.renew() : this.#finish({ reason: message.reason });
       case "pointed":
         return this.emit("pointed", message);
+      case "screen":
+        return this.#takeScreen(message.member_id);
+      case "muted":
+        return this.emit("muted", this.members.get(message.by));
+      case "quality_of":
+        this.qualities.set(message.member_id, message);
+        return this.emit("qualities", this.qualities);
       case "slots":
         return this.emit("slots", message);
       case "answer":
@@ -279,6 +316,7 @@ export class Call extends Emitter {
     this.emit("knocks", this.knocks);
     this.emit("view", { view: this.view, by: this.viewBy });
     this.#takeRecording(message.recording, message.now_ms);
+    this.#takeScreen(message.screen);
     this.setDevices(this.#devices);
     // The room had to open again and has forgotten what everybody was looking at.
     if (seen && message.reopened_ms !== null && seen.at_ms <= message.reopened_ms) this.#connection.send(wire.recall(seen));
@@ -286,6 +324,12 @@ export class Call extends Emitter {
     if (message.view_by !== null && message.view_by !== this.me) this.#wishes.drop("show");
     this.#wishes.send();
     for (const line of this.chat) if (line.pending) this.#connection.send(wire.say(line.text, line.line_id));
+  }
+
+  /** @param {string|null} memberId */
+  #takeScreen(memberId) {
+    this.screen = memberId;
+    this.emit("screen", memberId);
   }
 
   /** @param {import("./protocol.js").ViewChanged} message */
@@ -325,6 +369,7 @@ export class Call extends Emitter {
     const member = this.members.get(message.member_id);
     if (!member) return;
     this.members.delete(message.member_id);
+    this.qualities.delete(message.member_id);
     this.emit("members", this.members);
     this.emit("left", { member, reason: message.reason });
   }
@@ -360,8 +405,8 @@ export class Call extends Emitter {
   }
 }
 
-/** A word of this page's own, as if the room had said it. @param {string} code @returns {wire.Fault} */
-function offline(code) {
+/** As if the room had said it. @param {string} code @returns {wire.Fault} */
+function fault(code) {
   return { type: "error", code, message: "", reference: "", of: null };
 }
 

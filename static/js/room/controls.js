@@ -24,6 +24,7 @@ export function mount(root, { call, own, panels, dialogs, looking }) {
     chat: () => panels.toggle("chat"),
     devices: () => dialogs.open("devices"),
     recording: () => dialogs.open("recording"),
+    screen: () => {}, // its own file hears the press
     more: () => dialogs.open("more"),
     end: () => dialogs.open("end"),
     leave: () => call.leave(),

@@ -1,7 +1,7 @@
 // @ts-check
 /** The room's dialogs: opening one closes the other; a press beside it or on Close closes it, and focus goes back. */
 
-/** @typedef {"recording"|"records"|"devices"|"more"|"end"} DialogName */
+/** @typedef {"recording"|"records"|"devices"|"people"|"more"|"end"} DialogName */
 
 export class Dialogs {
   #root;

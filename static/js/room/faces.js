@@ -7,10 +7,11 @@
 import { savedChoice } from "../devices.js";
 import { element, icon, initials } from "../parts.js";
 import { _ } from "../words.js";
+import { bars, lineOf } from "./line_words.js";
 import { roleWord, shortName, tintOf } from "./people.js";
 
 /** @typedef {import("./protocol.js").Member} Member */
-/** @typedef {{figure: HTMLElement, video: HTMLVideoElement, caption: HTMLElement, drawnAs: string}} Tile */
+/** @typedef {{figure: HTMLElement, video: HTMLVideoElement, caption: HTMLElement, line: HTMLElement, drawnAs: string}} Tile */
 
 /**
  * @param {HTMLElement} root
@@ -31,6 +32,7 @@ export function mountFaces(root, { call, media, own, quality, blocked }) {
       if (root.children[place] !== tile.figure) root.insertBefore(tile.figure, root.children[place] ?? null);
       tile.figure.classList.toggle("tile-first", place === 0);
       describe(tile, member);
+      drawLine(tile, member);
       feed(tile, member);
     });
     root.dataset.count = String(order.length);
@@ -46,8 +48,9 @@ export function mountFaces(root, { call, media, own, quality, blocked }) {
       element("span", { className: "tile-face", "aria-hidden": "true" }, initials(member.name)), video,
     );
     const caption = figure.appendChild(element("figcaption"));
+    const line = figure.appendChild(element("div", { className: "tile-line", hidden: true }));
     figure.classList.toggle("is-me", mine);
-    const tile = { figure, video, caption, drawnAs: "" };
+    const tile = { figure, video, caption, line, drawnAs: "" };
     for (const name of ["loadeddata", "resize", "emptied", "playing"]) video.addEventListener(name, () => picture(tile));
     void chooseSpeaker(video);
     tiles.set(member.member_id, tile);
@@ -57,7 +60,7 @@ export function mountFaces(root, { call, media, own, quality, blocked }) {
   /** @param {Tile} tile @param {Member} member */
   function describe(tile, member) {
     const mine = member.member_id === call.me;
-    const as = JSON.stringify([member.name, member.role, member.microphone, member.camera, member.connected]);
+    const as = JSON.stringify([member.name, member.role, member.microphone, member.muted, member.camera, member.connected]);
     if (tile.drawnAs === as) return;
     tile.drawnAs = as;
     Object.assign(tile.figure.dataset, {
@@ -71,8 +74,21 @@ export function mountFaces(root, { call, media, own, quality, blocked }) {
       element("span", { className: "tile-signs" },
         ...(member.connected ? [] : [element("span", { className: "tile-away" }, _("coming back…"))]),
         ...(member.camera ? [] : [sign("camera-off", _("camera off"))]),
-        ...(member.microphone ? [] : [sign("mic-off", _("microphone off"))])),
+        ...(member.microphone ? [] : [sign("mic-off", member.muted ? _("muted") : _("microphone off"))])),
     );
+  }
+
+  /** Three bars, and the words on hover and focus; a press leads to the list of people. @param {Tile} tile @param {Member} member */
+  function drawLine(tile, member) {
+    const line = lineOf(call, quality, member);
+    tile.line.hidden = !line;
+    if (!line || tile.line.dataset.words === line.words) return;
+    tile.line.dataset.words = line.words;
+    const focused = tile.line.contains(document.activeElement);
+    const words = element("span", { className: "tile-line-words" }, line.words);
+    const button = element("button", { className: "tile-line-button", type: "button", "data-open-people": true }, bars(line.grade), words);
+    tile.line.replaceChildren(button);
+    if (focused) button.focus();
   }
 
   /** @param {Tile} tile @param {Member} member */
@@ -123,6 +139,7 @@ export function mountFaces(root, { call, media, own, quality, blocked }) {
 
   const off = [
     call.on("members", draw), media.on("streams", draw), own.on("changed", draw), quality.on("speaking", ring),
+    call.on("qualities", draw), quality.on("word", draw),
   ];
   draw();
   return {

@@ -15,6 +15,8 @@ export function faultWords(fault) {
     case "message.too_large": return _("That message is too long. Please shorten it and send it again.");
     case "line.lost": return _("You are offline for a moment, so nothing happened. Please press again when you are back.");
     case "line.kept": return _("You are offline for a moment. Your choice is kept and sent as soon as you are back.");
+    case "screen.taken": return _("Somebody else shows their screen at the moment. One screen can be shown at a time.");
+    case "screen.failed": return _("Your browser or computer did not give out the screen. Allow it in the settings of your computer, then try again.");
     case "offer.refused":
     case "offer.too_large": return _("Sound and picture could not be started. We keep trying; chat and records work.");
     default: return _("Something went wrong on our side. Your seat is kept. Reference {reference}.", { reference: fault.reference });

@@ -25,11 +25,15 @@ import * as lobby from "./lobby.js";
 import { Looking } from "./looking.js";
 import { Media } from "./media.js";
 import { Memory } from "./memory.js";
+import * as muting from "./muting.js";
 import { OwnDevices } from "./own_devices.js";
+import { OwnScreen } from "./own_screen.js";
 import { Panels } from "./panels.js";
+import * as peopleDialog from "./people_dialog.js";
 import { mountPointers } from "./pointer.js";
 import { Quality } from "./quality.js";
 import * as recording from "./recording.js";
+import * as screen from "./screen.js";
 import { Stage } from "./stage.js";
 import { mountHands } from "./stage_hands.js";
 import * as viewBar from "./view_bar.js";
@@ -51,6 +55,7 @@ const connection = new Connection(given.seat_url);
 const memory = new Memory(given.call_id);
 const call = new Call(connection, memory, given.chat);
 const own = new OwnDevices();
+const ownScreen = new OwnScreen();
 const media = new Media(own);
 const quality = new Quality(media, () => call.me);
 /** @type {(() => void)|null} */
@@ -78,7 +83,10 @@ function mountRoom() {
   const faces = mountFaces(find(room, "[data-faces]", HTMLElement), { call, media, own, quality, blocked: bands.silent });
   const hear = () => void faces.hear();
   find(room, "[data-hear]", HTMLElement).addEventListener("click", hear);
-  const showing = () => (room.dataset.showing = looking.view.record_id === null ? "faces" : "record");
+  const showing = () => {
+    const seen = call.screen !== null && call.screen !== call.me;
+    room.dataset.showing = looking.view.record_id === null && !seen ? "faces" : "record";
+  };
   const unmounts = [
     viewBar.mount(record, { call, looking, stage, act: hands.act, hostName: given.host_name }),
     chat.mount(room, { call, panels, memory }),
@@ -88,7 +96,11 @@ function mountRoom() {
     controls.mount(room, { call, own, panels, dialogs, looking }),
     devicesDialog.mount(room, { own, useSpeaker: faces.useSpeaker }),
     head.mount(room, { endsAt: given.ends_at, quality, media }),
+    screen.mount(room, { call, media, own: ownScreen }),
+    muting.mount(room, { call, own }),
+    peopleDialog.mount(room, { call, quality, dialogs }),
     looking.on("changed", showing),
+    call.on("screen", showing),
     () => wide.removeEventListener("change", narrowed),
     () => find(room, "[data-hear]", HTMLElement).removeEventListener("click", hear),
   ];
@@ -162,6 +174,7 @@ call.on("ice", (message) => media.takeIceServers(message));
 media.on("state", (state) => (room.dataset.mediaState = state));
 own.on("changed", () => call.setDevices(own.sends));
 quality.on("word", (word) => word && media.adapt(word));
+quality.on("measured", (measured) => call.phase === "inside" && call.tellQuality(measured));
 addEventListener("pagehide", () => connection.close());
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Sound and picture: one RTCPeerConnection at a time to the room's media relay. Owns the connection, its eight sections and
+ * Sound and picture: one RTCPeerConnection at a time to the room's media relay. Owns the connection, its seven sections and
  * making a new one when it fails. Faces get a MediaStream per member; how good the line is, is measured in quality.js.
  *
  * The offer leaves at once, without waiting for candidates: the relay learns this browser's address from its checks. A
@@ -9,7 +9,7 @@
 
 import { Emitter } from "./emitter.js";
 
-const OTHERS = 3;
+const MORE_OTHERS = 2; // the first one's sound and picture come in where one's own go out
 const PATIENCE_MS = 3000; // "disconnected" often mends itself
 const CONNECTING_MS = 10_000;
 const SILENT_MS = 2500; // the relay reports every second
@@ -20,6 +20,11 @@ const PICTURE = {
   Weak: { maxBitrate: 350_000, scaleResolutionDownBy: 2, maxFramerate: 20 },
   Bad: { maxBitrate: 90_000, scaleResolutionDownBy: 4, maxFramerate: 8 },
 };
+const SCREEN = {
+  Good: { maxBitrate: 1_500_000, maxFramerate: 15 },
+  Weak: { maxBitrate: 500_000, maxFramerate: 5 },
+  Bad: { maxBitrate: 200_000, maxFramerate: 2 },
+};
 const SOUND_BPS = 40_000;
 
 /** @typedef {import("./quality.js").Word} Word */
@@ -27,7 +32,7 @@ const SOUND_BPS = 40_000;
 /** @typedef {{ice_servers: RTCIceServer[], ice_policy: RTCIceTransportPolicy}} Ice */
 /**
  * @extends {Emitter<{offer: {sdp: string, attempt: number}, state: MediaState, streams: Map<string, MediaStream>,
- *   stale: void}>}
+ *   screen: MediaStream|null, stale: void}>}
  */
 export class Media extends Emitter {
   /** @type {RTCPeerConnection|null} */
@@ -37,6 +42,8 @@ export class Media extends Emitter {
   state = "idle";
   /** @type {Map<string, MediaStream>} */
   streams = new Map();
+  /** @type {MediaStream|null} the screen that somebody else shows */
+  screen = null;
   /** @type {Ice} */
   #ice = { ice_servers: [], ice_policy: "all" };
   #iceAt_ms = 0;
@@ -44,6 +51,10 @@ export class Media extends Emitter {
   #audio = null;
   /** @type {RTCRtpTransceiver|null} */
   #video = null;
+  /** @type {RTCRtpTransceiver|null} */
+  #screen = null;
+  /** @type {MediaStreamTrack|null} */
+  #ownScreen = null;
   #own;
   /** @type {Word} */
   #word = "Good";
@@ -122,14 +133,33 @@ export class Media extends Emitter {
     if (!this.peer || message.attempt !== this.attempt) return;
     /** @type {Map<string, MediaStreamTrack[]>} */
     const tracks = new Map();
-    for (const { mid, member_id } of message.slots) {
+    let screen = null;
+    for (const { mid, member_id, source } of message.slots) {
       const transceiver = this.peer.getTransceivers().find((one) => one.mid === mid);
       if (!transceiver || member_id === null) continue;
+      if (source === "screen") {
+        screen = transceiver.receiver.track;
+        continue;
+      }
       tracks.set(member_id, [...(tracks.get(member_id) ?? []), transceiver.receiver.track]);
     }
     for (const id of this.streams.keys()) if (!tracks.has(id)) this.streams.delete(id);
     for (const [id, wanted] of tracks) this.#fill(id, wanted);
     this.emit("streams", this.streams);
+    this.#takeScreen(screen);
+  }
+
+  /** Sends this person's screen to all, or no longer. @param {MediaStreamTrack|null} track */
+  putScreen(track) {
+    this.#ownScreen = track;
+    void this.#putTracks().then(() => this.#setLimits());
+  }
+
+  /** @param {MediaStreamTrack|null} track */
+  #takeScreen(track) {
+    if ((this.screen?.getVideoTracks()[0] ?? null) === track) return;
+    this.screen = track && new MediaStream([track]);
+    this.emit("screen", this.screen);
   }
 
   /** The received sound of each member, for their loudness. @returns {Map<string, RTCRtpReceiver>} */
@@ -163,12 +193,13 @@ export class Media extends Emitter {
   /** @param {RTCPeerConnection} peer */
   #addSections(peer) {
     const { audio, video } = this.#own;
-    this.#audio = peer.addTransceiver(audio ?? "audio", { direction: "sendonly" });
-    this.#video = peer.addTransceiver(video ?? "video", { direction: "sendonly" });
-    for (let other = 0; other < OTHERS; other++) {
+    this.#audio = peer.addTransceiver(audio ?? "audio", { direction: "sendrecv" });
+    this.#video = peer.addTransceiver(video ?? "video", { direction: "sendrecv" });
+    for (let other = 0; other < MORE_OTHERS; other++) {
       peer.addTransceiver("audio", { direction: "recvonly" });
       peer.addTransceiver("video", { direction: "recvonly" });
     }
+    this.#screen = peer.addTransceiver(this.#ownScreen ?? "video", { direction: "sendrecv" });
     for (const transceiver of peer.getTransceivers()) preferCodecs(transceiver);
   }
 
@@ -186,6 +217,7 @@ export class Media extends Emitter {
     await Promise.all([
       this.#audio?.sender.track === audio ? null : this.#audio?.sender.replaceTrack(audio),
       this.#video?.sender.track === video ? null : this.#video?.sender.replaceTrack(video),
+      this.#screen?.sender.track === this.#ownScreen ? null : this.#screen?.sender.replaceTrack(this.#ownScreen),
     ]).catch((error) => console.warn("a track could not be sent", error));
   }
 
@@ -193,6 +225,7 @@ export class Media extends Emitter {
     await Promise.all([
       limit(this.#audio?.sender, { maxBitrate: SOUND_BPS, priority: "high", networkPriority: "high" }),
       limit(this.#video?.sender, { ...PICTURE[this.#word], priority: "low", networkPriority: "low" }),
+      limit(this.#screen?.sender, { ...SCREEN[this.#word], priority: "medium", networkPriority: "medium" }),
     ]);
   }
 
@@ -234,7 +267,7 @@ export class Media extends Emitter {
   #close() {
     clearTimeout(this.#patience);
     const peer = this.peer;
-    this.peer = this.#audio = this.#video = null;
+    this.peer = this.#audio = this.#video = this.#screen = null;
     if (!peer) return;
     peer.onconnectionstatechange = null;
     peer.close();

@@ -9,10 +9,12 @@
  * @typedef {"ended"|"refused"|"removed"|"superseded"|"expired"|"idle"|"restarting"} EndReason
  * @typedef {{record_id: string|null, page: number, zoom: number, x: number, y: number, rotation: 0|90|180|270}} View
  * @typedef {{member_id: string, person_id: string, name: string, role: Role, grants: Grant[], admitted: boolean,
- *   connected: boolean, microphone: boolean, camera: boolean, second_device: boolean}} Member
+ *   connected: boolean, microphone: boolean, camera: boolean, second_device: boolean, muted: boolean}} Member
  * @typedef {{state: RecordingState, awaiting: string[], refused: string[], on_ms: number, wording: string}} Recording
  * @typedef {{line_id: string, member_id: string, name: string, role: Role, text: string, at_ms: number}} ChatLine
- * @typedef {{mid: string, kind: "audio"|"video", member_id: string|null}} Slot
+ * @typedef {{mid: string, kind: "audio"|"video", member_id: string|null, source: "camera"|"screen"}} Slot
+ * @typedef {"good"|"weak"|"bad"} Grade
+ * @typedef {{round_trip_ms: number, loss: number, sent_bps: number, received_bps: number, freezes: number}} Quality
  *
  * @typedef {{type: "waiting", member_id: string, host_present: boolean, second_device: boolean,
  *   room_full: boolean}} Waiting
@@ -20,7 +22,7 @@
  * @typedef {{type: "knock_gone", member_id: string}} KnockGone
  * @typedef {{type: "welcome", member_id: string, now_ms: number, started_at: string, members: Member[], knocks: Member[],
  *   view: View, view_by: string|null, recording: Recording, chat: ChatLine[], ice_servers: RTCIceServer[],
- *   media_attempt: number|null, reopened_ms: number|null, ice_policy: RTCIceTransportPolicy}} Welcome
+ *   media_attempt: number|null, reopened_ms: number|null, screen: string|null, ice_policy: RTCIceTransportPolicy}} Welcome
  * @typedef {{type: "ice_servers", ice_servers: RTCIceServer[], ice_policy: RTCIceTransportPolicy}} IceServers
  * @typedef {{type: "joined", member: Member}} Joined
  * @typedef {{type: "changed", member: Member}} Changed
@@ -29,13 +31,16 @@
  * @typedef {{type: "slots", attempt: number, slots: Slot[]}} Slots
  * @typedef {{type: "view", view: View, by: string, revision: number}} ViewChanged
  * @typedef {{type: "pointed", member_id: string, x: number, y: number, visible: boolean}} Pointed
+ * @typedef {{type: "screen", member_id: string|null}} ScreenChanged
+ * @typedef {{type: "muted", by: string}} Muted
+ * @typedef {{type: "quality_of", member_id: string, grade: Grade, quality: Quality}} QualityOf
  * @typedef {{type: "said", line: ChatLine}} Said
  * @typedef {{type: "recording", recording: Recording, now_ms: number}} RecordingChanged
  * @typedef {{type: "ended", reason: EndReason}} Ended
  * @typedef {{type: "error", code: string, message: string, reference: string, of: string|null}} Fault
  * @typedef {{type: "pong", n: number}} Pong
  * @typedef {Waiting|Knock|KnockGone|Welcome|Joined|Changed|Left|Answer|Slots|ViewChanged|Pointed|Said|RecordingChanged
- *   |Ended|Fault|Pong|IceServers} Incoming
+ *   |Ended|Fault|Pong|ScreenChanged|Muted|QualityOf|IceServers} Incoming
  *
  * @typedef {{type: string, [field: string]: unknown}} Outgoing
  */
@@ -50,7 +55,7 @@ export const NOTHING_SHOWN = Object.freeze({ record_id: null, page: 1, zoom: 1, 
 
 const INCOMING = new Set([
   "waiting", "knock", "knock_gone", "welcome", "joined", "changed", "left", "answer", "slots", "view", "pointed", "said",
-  "recording", "ended", "error", "pong", "ice_servers",
+  "recording", "ended", "error", "pong", "screen", "muted", "quality_of", "ice_servers",
 ]);
 
 /**
@@ -98,6 +103,17 @@ export const point = (x, y, visible) => ({ type: "point", x: unit(x), y: unit(y)
 export const say = (text, lineId) => ({ type: "say", text, line_id: lineId });
 /** @param {boolean} microphone @param {boolean} camera @returns {Outgoing} */
 export const setDevices = (microphone, camera) => ({ type: "set_devices", microphone, camera });
+/** @param {boolean} wanted @returns {Outgoing} */
+export const shareScreen = (wanted) => ({ type: "share_screen", wanted });
+/** @param {string} memberId @returns {Outgoing} */
+export const mute = (memberId) => ({ type: "mute", member_id: memberId });
+/** @returns {Outgoing} */
+export const unmute = () => ({ type: "unmute" });
+/** @param {Quality} quality @returns {Outgoing} */
+export const quality = ({ round_trip_ms, loss, sent_bps, received_bps, freezes }) => ({
+  type: "quality", round_trip_ms: Math.min(60_000, whole(round_trip_ms)), loss: unit(loss), sent_bps: Math.min(1e9, whole(sent_bps)),
+  received_bps: Math.min(1e9, whole(received_bps)), freezes: Math.min(1000, whole(freezes)),
+});
 /** @returns {Outgoing} */
 export const leave = () => ({ type: "leave" });
 /** @returns {Outgoing} */

@@ -1,10 +1,12 @@
 // @ts-check
 /**
  * How good this person's line is, in one word, measured every 2 s; and who is speaking, measured five times a second.
- * Reads statistics of media.js; says nothing to anybody but this page.
+ * Reads statistics of media.js. Who speaks is told to nobody but this page.
  *
  * @typedef {"Good"|"Weak"|"Bad"} Word
- * @typedef {{packets: number, lost: number, roundTrip_ms: number}} Sample
+ * @typedef {{at_ms: number, received: number, lost: number, sentLoss: number, roundTrip_ms: number, sentBytes: number,
+ *   receivedBytes: number, freezes: number}} Sample sentLoss: share of what was sent, as the relay said last
+ * @typedef {import("./protocol.js").Quality} Measured
  */
 
 import { Emitter } from "./emitter.js";
@@ -13,24 +15,31 @@ const MEASURE_MS = 2000;
 const LISTEN_MS = 200;
 const SPEAKING = 0.02; // of full scale; breathing stays below
 const HOLD_MS = 700; // the ring stays through the pauses between words
+const FEW = 20; // packets, of which a share says nothing
 const WORSE = /** @type {const} */ ([["Bad", 0.1, 800], ["Weak", 0.03, 350]]);
 
-/**
- * @param {Sample} before
- * @param {Sample} now
- * @returns {Word}
- */
-export function judge(before, now) {
-  const packets = Math.max(0, now.packets - before.packets);
+/** What happened between two samples. @param {Sample} before @param {Sample} now @returns {Measured} */
+export function measure(before, now) {
+  const seconds = Math.max(0.1, (now.at_ms - before.at_ms) / 1000);
+  const received = Math.max(0, now.received - before.received);
   const lost = Math.max(0, now.lost - before.lost);
-  const share = packets + lost > 20 ? lost / (packets + lost) : 0;
-  for (const [word, mostLost, longest_ms] of WORSE) {
-    if (share > mostLost || now.roundTrip_ms > longest_ms) return word;
-  }
+  const receivedLoss = received + lost > FEW ? lost / (received + lost) : 0;
+  return {
+    round_trip_ms: now.roundTrip_ms,
+    loss: Math.max(receivedLoss, now.sentLoss),
+    sent_bps: (Math.max(0, now.sentBytes - before.sentBytes) * 8) / seconds,
+    received_bps: (Math.max(0, now.receivedBytes - before.receivedBytes) * 8) / seconds,
+    freezes: Math.max(0, now.freezes - before.freezes),
+  };
+}
+
+/** @param {Measured} measured @returns {Word} */
+export function judge({ loss, round_trip_ms }) {
+  for (const [word, mostLost, longest_ms] of WORSE) if (loss > mostLost || round_trip_ms > longest_ms) return word;
   return "Good";
 }
 
-/** @extends {Emitter<{word: Word|null, speaking: Set<string>}>} */
+/** @extends {Emitter<{word: Word|null, measured: Measured, speaking: Set<string>}>} */
 export class Quality extends Emitter {
   /** @type {Word|null} null: not connected */
   word = null;
@@ -74,7 +83,9 @@ export class Quality extends Emitter {
     if (!peer || peer.connectionState !== "connected") return;
     const now = await sample(peer);
     if (this.#measured === peer && this.#before) {
-      this.#recent = [...this.#recent.slice(-1), judge(this.#before, now)];
+      const measured = measure(this.#before, now);
+      this.emit("measured", measured);
+      this.#recent = [...this.#recent.slice(-1), judge(measured)];
       // One bad reading is no news: the better of the last two is told.
       this.#say(this.#recent.includes("Good") ? "Good" : this.#recent.includes("Weak") ? "Weak" : "Bad");
     } else {
@@ -120,14 +131,20 @@ async function levelOf(end) {
 
 /** @param {RTCPeerConnection} peer @returns {Promise<Sample>} */
 async function sample(peer) {
-  const found = { packets: 0, lost: 0, roundTrip_ms: 0 };
+  const found = {
+    at_ms: performance.now(), received: 0, lost: 0, sentLoss: 0, roundTrip_ms: 0, sentBytes: 0, receivedBytes: 0, freezes: 0,
+  };
   (await peer.getStats()).forEach((/** @type {any} */ entry) => {
     if (entry.type === "inbound-rtp") {
-      found.packets += entry.packetsReceived ?? 0;
+      found.received += entry.packetsReceived ?? 0;
       found.lost += entry.packetsLost ?? 0;
+      found.freezes += entry.freezeCount ?? 0;
     }
-    if (entry.type === "outbound-rtp") found.packets += entry.packetsSent ?? 0;
-    if (entry.type === "remote-inbound-rtp") found.lost += entry.packetsLost ?? 0;
+    if (entry.type === "remote-inbound-rtp") found.sentLoss = Math.max(found.sentLoss, entry.fractionLost ?? 0);
+    if (entry.type === "transport") {
+      found.sentBytes += entry.bytesSent ?? 0;
+      found.receivedBytes += entry.bytesReceived ?? 0;
+    }
     if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
       found.roundTrip_ms = Math.max(found.roundTrip_ms, entry.currentRoundTripTime * 1000);
     }

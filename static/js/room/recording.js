@@ -22,6 +22,7 @@ export function mount(root, { call, dialogs }) {
   const dialog = find(root, '[data-dialog="recording"]', HTMLDialogElement);
   const full = find(dialog, "[data-recording-full]", HTMLElement);
   const people = find(dialog, "[data-recording-people]", HTMLElement);
+  const failed = find(root, '[data-band="failed"]', HTMLElement);
   const stop = new AbortController();
   let announced = "";
 
@@ -43,6 +44,11 @@ export function mount(root, { call, dialogs }) {
     act("agree", mine !== "yes");
     act("pause", host && state === "on");
     act("resume", host && (state === "paused" || state === "failed"));
+    if (state !== "failed" && failed.contains(document.activeElement)) button.focus();
+    failed.hidden = state !== "failed";
+    find(failed, "[data-failed-host]", HTMLElement).hidden = !host;
+    find(failed, "[data-failed-others]", HTMLElement).hidden = host;
+    find(failed, "[data-record-again]", HTMLElement).hidden = !host;
   }
 
   function drawPeople() {
@@ -74,6 +80,8 @@ export function mount(root, { call, dialogs }) {
     acts[pressed.getAttribute("data-recording-act") ?? ""]?.();
     dialog.close();
   }, { signal: stop.signal });
+
+  find(failed, "[data-record-again]", HTMLElement).addEventListener("click", () => call.setRecording(true), { signal: stop.signal });
 
   const timer = setInterval(tick, 500);
   const off = [call.on("recording", draw), call.on("members", draw)];
