@@ -18,7 +18,7 @@ MAX_FLOWS: Final = 64
 MAX_WAITING: Final = 4096  # packets under way in one direction
 HEADERS_BYTES: Final = 28  # IPv4 and UDP, which the line carries too
 
-_CANDIDATE = re.compile(r"(a=candidate:\S+ \d+ udp \d+ )(127\.0\.0\.1|\d+\.\d+\.\d+\.\d+) (\d+)( typ host)")
+_CANDIDATE = re.compile(r"(?<=a=candidate:)\S+ \d+ udp \d+ (\S+) (\d+) typ host")
 
 # A page whose answers go through `window.throughLine` uses the line instead of the server's own port.
 PATCH_PAGE: Final = """
@@ -109,7 +109,7 @@ class Relay:
 
     async def rewrite(self, sdp: str) -> str:
         """Return a session description whose candidates lead over this line."""
-        for _, host, port, _ in _CANDIDATE.findall(sdp):
+        for host, port in set(_CANDIDATE.findall(sdp)):
             ours = await self.open((host, int(port)))
             sdp = sdp.replace(f" {host} {port} typ host", f" 127.0.0.1 {ours} typ host")
         return sdp

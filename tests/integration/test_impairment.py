@@ -93,8 +93,11 @@ async def test_each_sender_has_an_address_of_its_own_and_hears_the_answer_after_
 async def test_candidates_lead_over_the_line() -> None:
     relay = Relay(Way(), Way())
     try:
-        sdp = "a=candidate:1 1 udp 2130706431 127.0.0.1 5000 typ host\r\na=end-of-candidates\r\n"
-        port = await relay.open(("127.0.0.1", 5000))
-        assert await relay.rewrite(sdp) == sdp.replace("5000", str(port))
+        ends = [("127.0.0.1", 5000), ("fd00::2", 5001)]
+        sdp = "".join(f"a=candidate:1 1 udp 2130706431 {host} {port} typ host\r\n" for host, port in ends)
+        ports = [await relay.open(end) for end in ends]
+        assert await relay.rewrite(sdp) == "".join(
+            f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host\r\n" for port in ports
+        )
     finally:
         await relay.close()

@@ -13,6 +13,7 @@ import { SeatRefused, fetchSeat } from "./seat.js";
 
 const PING_MS = 3000;
 const SILENCE_MS = 7000; // two pings unanswered: a dead network gives no close event for minutes
+const PROOF_MS = 1500;
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 5000;
 const OPENING_MS = 10_000;
@@ -41,7 +42,7 @@ export class Connection extends Emitter {
   constructor(seatUrl) {
     super();
     this.#seatUrl = seatUrl;
-    addEventListener("online", () => this.#hurry());
+    addEventListener("online", () => this.prove());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#hurry());
   }
 
@@ -128,6 +129,15 @@ export class Connection extends Emitter {
       clearTimeout(opening);
       this.#lost(socket);
     };
+  }
+
+  /** Something says that the network changed: a line that does not answer now is opened anew, without waiting for pings. */
+  prove() {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return this.#hurry();
+    const asked_ms = performance.now();
+    this.ping();
+    setTimeout(() => this.#heardAt < asked_ms && this.#lost(socket), PROOF_MS);
   }
 
   /** @param {WebSocket} socket */

@@ -168,6 +168,7 @@ call.on("over", (how) => {
 });
 call.on("answer", (answer) => void media.takeAnswer(answer));
 call.on("slots", (slots) => media.takeSlots(slots));
+media.on("silent", () => connection.prove());
 media.on("offer", ({ sdp, attempt }) => void call.offer(sdp, attempt));
 media.on("stale", () => call.askIceServers());
 call.on("ice", (message) => media.takeIceServers(message));

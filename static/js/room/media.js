@@ -12,7 +12,9 @@ import { Emitter } from "./emitter.js";
 const MORE_OTHERS = 2; // the first one's sound and picture come in where one's own go out
 const PATIENCE_MS = 3000; // "disconnected" often mends itself
 const CONNECTING_MS = 10_000;
-const SILENT_MS = 2500; // the relay reports every second
+const SILENT_MS = 2000; // the relay reports every second; browsers themselves give a dead way up only after 5 s and more
+const LISTEN_MS = 250;
+const SLEPT_MS = 1500; // since this page last ran: what came meanwhile is not counted yet
 const ICE_FRESH_MS = 5 * 60_000; // TURN credentials open new relays for ten minutes
 const ICE_PATIENCE_MS = 2000;
 const PICTURE = {
@@ -32,7 +34,7 @@ const SOUND_BPS = 40_000;
 /** @typedef {{ice_servers: RTCIceServer[], ice_policy: RTCIceTransportPolicy}} Ice */
 /**
  * @extends {Emitter<{offer: {sdp: string, attempt: number}, state: MediaState, streams: Map<string, MediaStream>,
- *   screen: MediaStream|null, stale: void}>}
+ *   screen: MediaStream|null, stale: void, silent: void}>}
  */
 export class Media extends Emitter {
   /** @type {RTCPeerConnection|null} */
@@ -67,7 +69,6 @@ export class Media extends Emitter {
     super();
     this.#own = own;
     own.on("changed", () => void this.#putTracks());
-    addEventListener("online", () => void this.#restartIfSilent());
   }
 
   /**
@@ -241,7 +242,10 @@ export class Media extends Emitter {
   #watch(peer) {
     if (peer !== this.peer) return;
     clearTimeout(this.#patience);
-    if (peer.connectionState === "connected") this.#become("connected");
+    if (peer.connectionState === "connected") {
+      this.#become("connected");
+      void this.#listen(peer);
+    }
     if (peer.connectionState === "disconnected") this.#giveUpAfter(peer, PATIENCE_MS);
     if (peer.connectionState === "failed") this.restart();
     if (peer.connectionState === "connecting") this.#giveUpAfter(peer, CONNECTING_MS);
@@ -255,13 +259,20 @@ export class Media extends Emitter {
     }, wait_ms);
   }
 
-  /** After a change of networks: waiting until the browser gives the old way up would take many seconds. */
-  async #restartIfSilent() {
-    const peer = this.peer;
-    if (!peer) return;
-    const before = await countReceived(peer);
-    await new Promise((done) => setTimeout(done, SILENT_MS));
-    if (peer === this.peer && (await countReceived(peer)) === before) this.restart();
+  /** After a change of networks the old way is dead: go a new one as soon as that is clear. @param {RTCPeerConnection} peer */
+  async #listen(peer) {
+    let bytes = -1;
+    let [heardAt_ms, looked_ms] = [performance.now(), performance.now()];
+    while (peer === this.peer && peer.connectionState === "connected") {
+      const [now_ms, received] = [performance.now(), await countReceived(peer)];
+      if (received !== bytes || now_ms - looked_ms > SLEPT_MS) heardAt_ms = now_ms;
+      [bytes, looked_ms] = [received, now_ms];
+      if (now_ms - heardAt_ms > SILENT_MS && peer === this.peer) {
+        this.emit("silent", undefined);
+        return this.restart();
+      }
+      await new Promise((done) => setTimeout(done, LISTEN_MS));
+    }
   }
 
   #close() {
