@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +21,7 @@ from tests.conftest import Database
 
 pytestmark = pytest.mark.timeout(300)  # two Chromium processes and five of our own
 
+WITHIN_S = 60
 HEARS_AGAIN = """async (connections) => {
   if (window.mediaConnections.length <= connections) return false;
   for (const one of (await window.mediaConnections.at(-1).getStats()).values())
@@ -30,7 +32,9 @@ HEARS_AGAIN = """async (connections) => {
 
 async def until_heard_again(page: Page, connections: int) -> float:
     """Wait for sound of the other on a connection after the first `connections`; return when it was, s since 1970."""
-    await page.wait_for_function(HEARS_AGAIN, arg=connections, polling=50)
+    async with asyncio.timeout(WITHIN_S):
+        while not await page.evaluate(HEARS_AGAIN, connections):
+            await asyncio.sleep(0.02)
     return time.time()
 
 
