@@ -52,7 +52,7 @@ class Bench:
         folder = self._folder / f"{self._runs}-{server}"
         result = await measure(server, self._load, folder, consultations=consultations, seconds=self._seconds)
         self.measured.append(result)
-        self._note_recorded(server, decode_all(folder))
+        self._note_recorded(server, decode_all(folder, BUILD / "broken"))
         shutil.rmtree(folder)
         print(line(result), flush=True)
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,11 +27,15 @@ class Recorded:
     broken: int
 
 
-def decode_all(folder: Path) -> Recorded:
-    """Decode every recording below a folder."""
+def decode_all(folder: Path, keep: Path) -> Recorded:
+    """Decode every recording below a folder. keep: where copies of broken ones go, for whoever wants to know why."""
     paths = sorted(path for ending in ("webm", "mp4", "mjr") for path in folder.rglob(f"*.{ending}"))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(_decode, paths))
+    for path, (frames, decoded) in zip(paths, results, strict=True):
+        if frames != decoded or not frames:
+            keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, keep)
     return Recorded(
         files=len(paths),
         frames=sum(frames for frames, _ in results),
