@@ -93,6 +93,23 @@ def test_media_without_redis_says_what_is_missing(tmp_path: Path) -> None:
     assert "REDIS_URL and MEDIA_NODE should be set" in done.stderr
 
 
+def test_media_with_fewer_ports_than_processes_says_so(tmp_path: Path) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": "postgresql://nobody@localhost/none",
+        "REDIS_URL": "redis://localhost:1/0",
+        "SECRET_KEY": SECRET,
+        "PUBLIC_URL": "http://localhost:8080",
+        "MEDIA_NODE": "http://127.0.0.1:8090",
+        "MEDIA_PROCESSES": "3",
+        "MEDIA_PORTS": "50000-50001",
+    }
+    command = [sys.executable, "-m", "consult", "media"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 2
+    assert "MEDIA_PORTS should have a port for each process" in done.stderr
+
+
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "consult", "--help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
