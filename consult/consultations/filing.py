@@ -95,6 +95,7 @@ def _segment(spooled: SpooledSegment, copy: _Copy, key: str, size_bytes: int) ->
         media_type=copy.media_type,
         size_bytes=size_bytes,
         blob_key=key,
+        source=spooled.source,
     )
 
 

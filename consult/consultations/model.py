@@ -100,7 +100,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An uninterrupted piece of one participant's recording, filed."""
+    """An uninterrupted piece of one participant's recording, filed. source: camera (with the sound), or screen."""
 
     id: UUID
     consultation_id: UUID
@@ -115,10 +115,15 @@ class Segment:
     media_type: str
     size_bytes: int
     blob_key: str
+    source: str = "camera"
 
     @property
     def end_ms(self) -> int:
         return self.offset_ms + self.duration_ms
+
+    @property
+    def is_screen(self) -> bool:
+        return self.source == "screen"
 
 
 class VideoState(StrEnum):
@@ -179,6 +184,7 @@ class SpooledSegment:
     duration_ms: int
     has_audio: bool
     has_video: bool
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,13 +279,13 @@ async def fetch_is_shown(conn: Connection, appointment_id: UUID, person_id: str,
 
 _SEGMENT = """
     select s.id, s.consultation_id, s.member_id, s.person_id, s.name, s.role, s.offset_ms, s.duration_ms, s.has_audio,
-           s.has_video, s.media_type, s.size_bytes, s.blob_key
+           s.has_video, s.media_type, s.size_bytes, s.blob_key, s.source
       from segments s
 """
 _INSERT_SEGMENT = """
     insert into segments (id, consultation_id, member_id, person_id, name, role, offset_ms, duration_ms, has_audio,
-                          has_video, media_type, size_bytes, blob_key, filed_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                          has_video, media_type, size_bytes, blob_key, source, filed_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
     on conflict (id) do nothing
     returning id
 """
@@ -296,7 +296,7 @@ async def insert_segment(conn: Connection, segment: Segment, filed_at: datetime)
     row = await conn.fetchrow(
         _INSERT_SEGMENT, segment.id, segment.consultation_id, segment.member_id, segment.person_id, segment.name,
         segment.role, segment.offset_ms, segment.duration_ms, segment.has_audio, segment.has_video, segment.media_type,
-        segment.size_bytes, segment.blob_key, filed_at,
+        segment.size_bytes, segment.blob_key, segment.source, filed_at,
     )  # fmt: skip
     return row is not None
 
@@ -354,6 +354,7 @@ async def fetch_spooled(conn: Connection, segment_id: UUID) -> SpooledSegment | 
         segment_id=segment_id,
         appointment_id=row["appointment_id"],
         **{name: payload[name] for name in _SPOOLED_FIELDS},
+        source=payload.get("source", "camera"),  # what was told before screens were recorded does not say it
     )
 
 

@@ -130,8 +130,10 @@ async def _fetch_tracks(store: BlobStore, segments: Sequence[Segment], folder: P
         with path.open("wb") as file:
             async for chunk in store.open_range(segment.blob_key):
                 await asyncio.to_thread(file.write, chunk)
+        # A screen stands beside the face of the one who showed it.
+        whose = f"{segment.person_id} screen" if segment.is_screen else segment.person_id
         tracks.append({
-            "path": str(path), "person": segment.person_id, "name": segment.name, "offset_ms": segment.offset_ms,
+            "path": str(path), "person": whose, "name": segment.name, "offset_ms": segment.offset_ms,
             "duration_ms": segment.duration_ms, "picture": segment.has_video, "sound": segment.has_audio,
         })  # fmt: skip
     return {"length_ms": _length_ms(segments), "tracks": tracks}

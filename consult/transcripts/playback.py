@@ -35,6 +35,9 @@ TINTS = {
 }
 
 
+SCREEN = "screen"  # stands in the player for whoever shows theirs: one at a time
+
+
 class TextState(StrEnum):
     """How far the text of a whole consultation is."""
 
@@ -126,6 +129,10 @@ class ConsultationPage:
         return self.consultation.ended_at is None and any(end is None for who in self.people for _, end in who.stays)
 
     @property
+    def has_screens(self) -> bool:
+        return any(segment.is_screen for segment in self.segments)
+
+    @property
     def paused(self) -> tuple[Gap, ...]:
         return tuple(gap for gap in self.gaps if gap.paused)
 
@@ -138,7 +145,7 @@ class ConsultationPage:
             "segments": [
                 {
                     "id": str(segment.id),
-                    "person": segment.person_id,
+                    "person": SCREEN if segment.is_screen else segment.person_id,
                     "offset_ms": segment.offset_ms,
                     "duration_ms": segment.duration_ms,
                     "picture": segment.has_video,
