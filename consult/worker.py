@@ -25,6 +25,7 @@ from consult.domain.clock import utc_now
 from consult.jobs import Jobs, Payload
 from consult.log import facts_of
 from consult.notices import service as notices
+from consult.records import service as records
 from consult.settings import Settings
 from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
@@ -105,6 +106,7 @@ def register_jobs(
     jobs.handle(consultations.FILE_SEGMENT, file_segment)
     jobs.handle(consultations.MAKE_VIDEO, make_video, most_at_once=1)
     notices.register_jobs(jobs, pool=pool, settings=settings)
+    records.register_jobs(jobs, pool, store)
     # One core is left to calls: recognition of a second segment waits.
     jobs.handle(transcripts.TRANSCRIBE_SEGMENT, transcribe_segment, most_at_once=max(1, (os.cpu_count() or 2) // 2))
 

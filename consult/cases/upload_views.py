@@ -11,7 +11,7 @@ from consult.domain.ids import CaseId, RecordId
 from consult.domain.words import N_
 from consult.keys import LIMITER, POOL, STORE
 from consult.records import service as records
-from consult.records.model import Record, UploadedBy
+from consult.records.model import UNNAMED, Record, UploadedBy
 from consult.web.address import client_address, wants_page
 from consult.web.forms import Form, read_upload
 from consult.web.params import number_in_path, uuid_in_path
@@ -65,6 +65,7 @@ async def _take(request: web.Request, case_id: CaseId) -> Record:
             file_name=upload.file_name,
             title=upload.fields.get("title", ""),
             uploaded_by=UploadedBy.STAFF,
+            unnamed=reader_words(request).gettext(UNNAMED),
             now=utc_now(),
         )
 

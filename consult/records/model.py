@@ -6,11 +6,13 @@ Pure. The type of a file is read from its first bytes, never from its name or fr
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from consult.domain.ids import CaseId, RecordId
+from consult.domain.words import N_
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_CASE_BYTES = 500 * 1024 * 1024
@@ -18,6 +20,7 @@ MAX_PIXELS = 100_000_000
 MAX_PAGES = 2000
 MAX_TITLE_CHARS = 120
 HEAD_BYTES = 1024  # enough of a file to know its type
+UNNAMED = N_("Record")
 
 
 class MediaType(StrEnum):
@@ -94,12 +97,26 @@ _ENDING = re.compile(r"\.(pdf|png|jpe?g|webp)$", re.IGNORECASE)
 
 
 def title_from(file_name: str) -> str:
-    """Return a title to read, made from a file's name: no path, no ending, no control characters, not too long."""
+    """Return a title to read, made from a file's name: no path, no ending, no control characters, not too long.
+
+    Empty if nothing of the name is left.
+    """
     name = file_name.replace("\\", "/").rpartition("/")[2]
     name = "".join(letter if letter.isprintable() else " " for letter in name)
     name = _ENDING.sub("", _SPACES.sub(" ", name).strip())
     name = _SPACES.sub(" ", name.replace("_", " ")).strip(" .")
-    return name[:MAX_TITLE_CHARS].rstrip() or "Record"
+    return name[:MAX_TITLE_CHARS].rstrip()
+
+
+def distinct_title(title: str, taken: Collection[str]) -> str:
+    """Return the title, with the next free number behind it if a record of the case has it: `report (2)`."""
+    known = {other.casefold() for other in taken}
+    number, wish = 1, title
+    while wish.casefold() in known:
+        number += 1
+        ending = f" ({number})"
+        wish = title[: MAX_TITLE_CHARS - len(ending)].rstrip() + ending
+    return wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ select id, case_id, title, media_type, size_bytes, sha256, page_count, width_px,
        uploaded_at
 from records
 """
+
+LIST_TITLES = "select title from records where case_id = $1 and removed_at is null"
 
 LIST_RECORDS = RECORD + "where case_id = $1 and removed_at is null order by uploaded_at, id"
 
@@ -36,6 +39,20 @@ update records set removed_at = $4
 where id = $1 and case_id = $2 and removed_at is null and ($3::text is null or uploaded_by = $3)
 returning id
 """
+
+FETCH_REMOVED = """
+with calls as (select a.id from appointments a join records r on r.case_id = a.case_id where r.id = $1)
+select blob_key,
+       exists (select from room_events e join calls on calls.id = e.appointment_id
+                where e.kind = 'ViewShown' and e.payload ->> 'record_id' = $1::text) as was_shown,
+       exists (select from consultations c join calls on calls.id = c.appointment_id
+                where c.ended_at is null) as is_in_call
+from records where id = $1 and removed_at is not null
+"""
+
+
+async def list_titles(conn: asyncpg.Connection, case_id: CaseId) -> list[str]:
+    return [row["title"] for row in await conn.fetch(LIST_TITLES, case_id)]
 
 
 async def list_records(conn: asyncpg.Connection, case_id: CaseId) -> list[Record]:
@@ -78,6 +95,20 @@ async def remove_record(
     conn: asyncpg.Connection, case_id: CaseId, record_id: RecordId, uploaded_by: UploadedBy | None, now: datetime
 ) -> bool:
     return await conn.fetchval(REMOVE_RECORD, record_id, case_id, uploaded_by, now) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A record that was taken out of its case. is_in_call: what a call shows is not known yet."""
+
+    blob_key: str
+    was_shown: bool
+    is_in_call: bool
+
+
+async def fetch_removed(conn: asyncpg.Connection, record_id: RecordId) -> Removed | None:
+    row = await conn.fetchrow(FETCH_REMOVED, record_id)
+    return None if row is None else Removed(**row)
 
 
 def _record(row: Any) -> Record:

@@ -9,21 +9,35 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 
+from consult import jobs
+from consult.db.pool import Pool
 from consult.domain.errors import NotFound, QuotaReached
 from consult.domain.ids import CaseId, RecordId
 from consult.records import queries
-from consult.records.model import MAX_CASE_BYTES, Record, UploadedBy, title_from
+from consult.records.model import MAX_CASE_BYTES, UNNAMED, Record, UploadedBy, distinct_title, title_from
 from consult.records.uploads import Upload, receive
 from consult.storage import BlobStore
 
 READ_BYTES = 256 * 1024
+FORGET_RECORD = "forget_record"
+LOOK_AGAIN_AFTER = timedelta(hours=1)  # as long as a call may go on
 
-__all__ = ["add_record", "fetch_record", "keep_record", "list_records", "receive", "remove_record"]
+__all__ = [
+    "add_record",
+    "fetch_record",
+    "forget_bytes",
+    "keep_record",
+    "list_records",
+    "receive",
+    "register_jobs",
+    "remove_record",
+]
 
 
 async def add_record(
@@ -57,16 +71,18 @@ async def keep_record(
     uploaded_by: UploadedBy,
     now: datetime,
     title: str = "",
+    unnamed: str = UNNAMED,
 ) -> Record:
     """Keep a received file. title: what people read; made from the file's name if empty.
 
+    unnamed: the title if the name gives none, in the words of who uploads. A title that the case has gets a number.
     Raises QuotaReached, NotFound.
     """
     record_id = RecordId(uuid.uuid4())
     record = Record(
         id=record_id,
         case_id=case_id,
-        title=title_from(title) if title.strip() else title_from(file_name),
+        title=title_from(title) or title_from(file_name) or unnamed,
         media_type=upload.media_type,
         size_bytes=upload.size_bytes,
         sha256=upload.sha256,
@@ -84,6 +100,7 @@ async def keep_record(
                 raise NotFound
             if await queries.fetch_case_bytes(conn, case_id) + upload.size_bytes > MAX_CASE_BYTES:
                 raise QuotaReached
+            record = replace(record, title=distinct_title(record.title, await queries.list_titles(conn, case_id)))
             stored = True
             await store.put(record.blob_key, _read(upload.path))
             await queries.insert_record(conn, record)
@@ -117,10 +134,36 @@ async def remove_record(
 ) -> None:
     """Take a record out of its case. uploaded_by: only if it came from them; patients take back their own.
 
-    Raises NotFound. The bytes stay until retention clears them, because a View in a Timeline may show them.
+    Its bytes follow in a job. Raises NotFound.
     """
-    if not await queries.remove_record(conn, case_id, record_id, uploaded_by, now):
-        raise NotFound
+    async with conn.transaction():
+        if not await queries.remove_record(conn, case_id, record_id, uploaded_by, now):
+            raise NotFound
+        await jobs.enqueue(conn, FORGET_RECORD, {"record_id": str(record_id)})
+
+
+async def forget_bytes(pool: Pool, store: BlobStore, record_id: RecordId) -> None:
+    """Delete the bytes of a removed record, unless a call has shown them: they are a part of its Timeline then.
+
+    While a call of the case goes on this is put off.
+    """
+    async with pool.acquire() as conn:
+        removed = await queries.fetch_removed(conn, record_id)
+        if removed is None or removed.was_shown:
+            return
+        if removed.is_in_call:
+            await jobs.enqueue(conn, FORGET_RECORD, {"record_id": str(record_id)}, after=LOOK_AGAIN_AFTER)
+            return
+    await store.delete(removed.blob_key)
+
+
+def register_jobs(worker: jobs.Jobs, pool: Pool, store: BlobStore) -> None:
+    """Give the worker what this feature does later."""
+
+    async def forget(payload: jobs.Payload) -> None:
+        await forget_bytes(pool, store, RecordId(uuid.UUID(payload["record_id"])))
+
+    worker.handle(FORGET_RECORD, forget)
 
 
 async def _read(path: Path) -> AsyncIterator[bytes]:

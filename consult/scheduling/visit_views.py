@@ -20,7 +20,7 @@ from consult.domain.ids import QuestionId, RecordId
 from consult.domain.words import N_
 from consult.keys import LIMITER, POOL, STORE
 from consult.records import service as records
-from consult.records.model import Record, UploadedBy
+from consult.records.model import UNNAMED, Record, UploadedBy
 from consult.scheduling.join_views import routes
 from consult.scheduling.model import Visit
 from consult.scheduling.visit_steps import (
@@ -247,6 +247,7 @@ async def _keep(request: web.Request, visit: Visit, file: IncomingFile) -> Recor
             upload,
             file_name=file.file_name or "",
             uploaded_by=UploadedBy.PATIENT,
+            unnamed=reader_words(request).gettext(UNNAMED),
             now=utc_now(),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import uuid
@@ -18,6 +19,7 @@ from PIL import Image
 from consult.domain.clock import utc_now
 from consult.domain.errors import ConsultError, FileBroken, FileTooLarge, FileTypeRefused, NotFound, QuotaReached
 from consult.domain.ids import CaseId
+from consult.jobs import Jobs
 from consult.records import service as records
 from consult.records.model import MAX_CASE_BYTES, MAX_FILE_BYTES, MediaType, UploadedBy
 from consult.scheduling import service as scheduling
@@ -161,6 +163,78 @@ async def test_patients_take_back_their_own_records_alone(conn: Any, tmp_path: P
     assert await records.list_records(conn, clinic.case) == []
     with pytest.raises(NotFound):
         await records.fetch_record(conn, record.id)
+
+
+async def test_records_of_one_name_are_told_apart_and_one_without_a_name_gets_the_uploaders_word(
+    conn: Any, tmp_path: Path
+) -> None:
+    clinic = await open_clinic(conn)
+    names = ("report.pdf", "Report.PDF", "report (2).pdf", ".pdf", ".pdf")
+    kept_as = [(await add(conn, tmp_path / "files", clinic.case, pdf(), name)).title for name in names]
+    assert kept_as == ["report", "Report (2)", "report (2) (2)", "Record", "Record (2)"]
+    other = await open_case(conn, clinic.scheduler, name="Rosa Diaz")
+    assert (await add(conn, tmp_path / "files", other, pdf(), "report.pdf")).title == "report"
+    first = {record.title: record for record in await records.list_records(conn, clinic.case)}["report"]
+    await records.remove_record(conn, clinic.case, first.id, now=NOW)
+    assert (await add(conn, tmp_path / "files", clinic.case, pdf(), "report.pdf")).title == "report"
+
+
+async def test_the_bytes_of_a_removed_record_are_deleted_by_a_worker(database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    async with database.pool.acquire() as conn:
+        clinic = await open_clinic(conn)
+        stays = await add(conn, folder, clinic.case, picture(), "stays.png")
+        goes = await add(conn, folder, clinic.case, picture(), "goes.png")
+        await records.remove_record(conn, clinic.case, goes.id, now=NOW)
+    assert len(kept(folder)) == 2
+    worker, stop = Jobs(), asyncio.Event()
+    records.register_jobs(worker, database.pool, open_store(folder.as_uri()))
+    running = asyncio.create_task(worker.run(database.pool, stop))
+    async with asyncio.timeout(30):
+        while len(kept(folder)) > 1:
+            await asyncio.sleep(0.05)
+        stop.set()
+        await running
+    assert [name.endswith(f"{stays.id}.png") for name in map(str, kept(folder))] == [True]
+
+
+async def test_bytes_that_a_call_has_shown_stay_and_while_a_call_goes_on_nothing_is_deleted(
+    database: Database, tmp_path: Path
+) -> None:
+    folder, store = tmp_path / "files", open_store((tmp_path / "files").as_uri())
+    async with database.pool.acquire() as conn:
+        clinic = await open_clinic(conn)
+        booked, _ = await book_one(conn, clinic, NOW + timedelta(hours=1))
+        shown = await add(conn, folder, clinic.case, picture(), "shown.png")
+        unseen = await add(conn, folder, clinic.case, picture(), "unseen.png")
+        await conn.execute(
+            "insert into consultations (id, appointment_id, started_at) values ($1, $2, $3)",
+            uuid.uuid4(),
+            booked.id,
+            NOW,
+        )
+        await conn.execute(
+            "insert into room_events values ($1, $2, 'ViewShown', 5, $3, $4)",
+            uuid.uuid4(), booked.id, NOW, {"record_id": str(shown.id)},
+        )  # fmt: skip
+        for record in (shown, unseen):
+            await records.remove_record(conn, clinic.case, record.id, now=NOW)
+    for record in (shown, unseen):
+        await records.forget_bytes(database.pool, store, record.id)
+    assert len(kept(folder)) == 2, "the call goes on"
+    assert await database.pool.fetchval("select count(*) from pgqueuer where execute_after > now()") == 1
+    await database.pool.execute("update consultations set ended_at = started_at")
+    for record in (shown, unseen, unseen):
+        await records.forget_bytes(database.pool, store, record.id)
+    assert [str(name).endswith(f"{shown.id}.png") for name in kept(folder)] == [True]
+
+
+async def test_the_bytes_of_a_record_that_is_not_removed_are_never_deleted(database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    async with database.pool.acquire() as conn:
+        record = await add(conn, folder, (await open_clinic(conn)).case, picture())
+    await records.forget_bytes(database.pool, open_store(folder.as_uri()), record.id)
+    assert len(kept(folder)) == 1
 
 
 async def upload(client: aiohttp.ClientSession, path: str, data: bytes, name: str, *, accept: str) -> tuple[int, Any]:

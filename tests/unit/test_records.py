@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from consult.records.model import ByteRange, MediaType, media_type_of, range_of, title_from
+from consult.records.model import (
+    MAX_TITLE_CHARS,
+    ByteRange,
+    MediaType,
+    distinct_title,
+    media_type_of,
+    range_of,
+    title_from,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +41,31 @@ def test_the_type_is_read_from_the_first_bytes(head: bytes, expected: MediaType 
         ("C:\\scans\\ct_chest_18_Feb.PNG", "ct chest 18 Feb"),
         ("report\x00\n.pdf", "report"),
         ("…", "…"),
-        ("", "Record"),
-        (".pdf", "Record"),
+        ("", ""),
+        (".pdf", ""),
         ("x" * 300 + ".jpg", "x" * 120),
     ],
 )
 def test_a_title_is_made_from_the_file_name_and_is_never_a_path(name: str, title: str) -> None:
     assert title_from(name) == title
+
+
+@pytest.mark.parametrize(
+    ("taken", "title"),
+    [
+        ([], "report"),
+        (["scan", "reports"], "report"),
+        (["report"], "report (2)"),
+        (["REPORT", "Report (2)"], "report (3)"),
+        (["report", "report (3)"], "report (2)"),
+    ],
+)
+def test_a_title_that_is_taken_gets_the_next_free_number(taken: list[str], title: str) -> None:
+    assert distinct_title("report", taken) == title
+
+
+def test_a_long_title_keeps_its_length_with_a_number() -> None:
+    assert distinct_title("x" * MAX_TITLE_CHARS, ["x" * MAX_TITLE_CHARS]) == "x" * (MAX_TITLE_CHARS - 4) + " (2)"
 
 
 def test_a_range_is_read_in_its_three_forms() -> None:
