@@ -13,7 +13,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from signaling.guard import MAX_DATAGRAM_BYTES
 from signaling.ice import IceSettings, OpenSocket, open_sockets
@@ -22,9 +22,10 @@ logger = logging.getLogger(__name__)
 
 Address = tuple[str, int]
 Sendable = bytes | memoryview
+Hold = Callable[[bytearray], tuple[Any, Any]]  # the same memory for libsrtp, and for slices that are bytes
 
 BUFFER_BYTES: Final = 2048  # a larger datagram is cut off, and then too large
-DATAGRAMS_PER_WAKE: Final = 64  # then timers and sockets of others have their turn
+DATAGRAMS_PER_WAKE: Final = 32  # then timers and sockets of others have their turn
 SMALL_BYTES: Final = 300  # sound and feedback
 MAX_WAITING: Final = 256
 
@@ -36,6 +37,23 @@ _read_stun = struct.Struct("!HHL").unpack_from
 _read_attribute = struct.Struct("!HH").unpack_from
 
 
+class Slot:
+    """Room for one datagram. held: the same memory for libsrtp. taken: slices are bytes. view: slices copy nothing.
+
+    size, address, socket: of what waits here to be sent.
+    """
+
+    __slots__ = ("address", "data", "held", "size", "socket", "taken", "view")
+
+    def __init__(self, hold: Hold) -> None:
+        self.data = bytearray(BUFFER_BYTES)
+        self.held, self.taken = hold(self.data)
+        self.view = memoryview(self.data)
+        self.size = 0
+        self.address: Address
+        self.socket: PortSocket
+
+
 class Line(Protocol):
     """One link's end at one socket. The port calls it with what came for the link."""
 
@@ -44,8 +62,8 @@ class Line(Protocol):
 
     def take_dtls(self, data: bytes) -> None: ...
 
-    def take_media(self, size: int) -> None:
-        """RTP or RTCP, as it arrived, in the first `size` bytes of the port's `incoming`."""
+    def take_media(self, slot: Slot, size: int) -> None:
+        """RTP or RTCP, as it arrived, in the first `size` bytes of the slot, which is the line's until it returns."""
 
     def waits_for(self, transaction_id: bytes) -> bool:
         """Return whether an answer to this check is still expected."""
@@ -57,13 +75,14 @@ class Line(Protocol):
 class PortSocket:
     """One UDP socket and whom its datagrams belong to. host: the address to offer. dropped: datagrams not sent."""
 
-    def __init__(self, opened: OpenSocket, incoming: bytearray) -> None:
+    def __init__(self, opened: OpenSocket, out: Outgoing, incoming: list[Slot]) -> None:
         self.host = opened.host
         self.port: int = opened.socket.getsockname()[1]
         self.dropped = 0
         self.sendto: Callable[[Sendable, Address], int] = opened.socket.sendto  # for who handles failure themselves
         self._socket = opened.socket
         self._is_ipv6 = opened.socket.family == socket.AF_INET6
+        self._out = out
         self._incoming = incoming
         self._by_name: dict[bytes, Line] = {}
         self._by_address: dict[Address, Line] = {}
@@ -119,35 +138,37 @@ class PortSocket:
         self._socket.close()
 
     def _drain(self) -> None:
-        receive, incoming, by_address = self._socket.recvfrom_into, self._incoming, self._by_address
-        for _ in range(DATAGRAMS_PER_WAKE):
+        """Read what is there, handle it, send what comes of it: the same work in a row is quicker than by turns."""
+        receive = self._socket.recvfrom_into
+        arrived: list[tuple[Slot, int, Address]] = []
+        for slot in self._incoming:
             try:
-                size, address = receive(incoming)
+                size, address = receive(slot.data)
             except (BlockingIOError, InterruptedError):
-                return
+                break
             except OSError:  # a message of the network about an earlier datagram
                 continue
-            if not 0 < size <= MAX_DATAGRAM_BYTES:
-                continue
-            if self._is_ipv6:
-                address = address[:2]
-            first = incoming[0]
-            if first < 4:  # RFC 7983 tells the kinds apart
-                line = self._find_stun(incoming, size, address)
-            else:
-                line = by_address.get(address)
-            if line is None:
-                continue
-            try:
-                if 127 < first < 192:
-                    line.take_media(size)
-                elif first < 4:
-                    line.take_stun(bytes(incoming[:size]), address)
-                elif 19 < first < 64:
-                    line.take_dtls(bytes(incoming[:size]))
-            except Exception:
-                logger.exception("a datagram could not be handled")
-                line.fail()
+            if 0 < size <= MAX_DATAGRAM_BYTES:
+                arrived.append((slot, size, address[:2] if self._is_ipv6 else address))
+        with self._out:
+            for slot, size, address in arrived:
+                self._hand_over(slot, size, address)
+
+    def _hand_over(self, slot: Slot, size: int, address: Address) -> None:
+        first = slot.data[0]  # RFC 7983 tells the kinds apart
+        line = self._by_address.get(address) if first > 3 else self._find_stun(slot.data, size, address)
+        if line is None:
+            return
+        try:
+            if 127 < first < 192:
+                line.take_media(slot, size)
+            elif first < 4:
+                line.take_stun(slot.taken[:size], address)
+            elif 19 < first < 64:
+                line.take_dtls(slot.taken[:size])
+        except Exception:
+            logger.exception("a datagram could not be handled")
+            line.fail()
 
     def _find_stun(self, data: bytearray, size: int, address: Address) -> Line | None:
         if size < 20:
@@ -185,15 +206,51 @@ class PortSocket:
         self._loop.remove_writer(self._socket.fileno())
 
 
-class Port:
-    """The sockets of one process for one IceSettings. incoming, outgoing: one datagram each, for whoever handles it."""
+class Outgoing:
+    """What is sent together: while the context is open packets wait, otherwise they go at once."""
 
-    def __init__(self, settings: IceSettings) -> None:
+    def __init__(self, hold: Hold) -> None:
+        self._slots = [Slot(hold) for _ in range(DATAGRAMS_PER_WAKE)]
+        self._filled = 0
+        self._together = False
+
+    def __enter__(self) -> None:
+        self._together = True
+
+    def __exit__(self, *_: object) -> None:
+        self._together = False
+        self._send()
+
+    def next(self) -> Slot:
+        """Return an empty slot, to be filled and posted, or left."""
+        return self._slots[self._filled]
+
+    def post(self, slot: Slot) -> None:
+        """Send the slot that next() gave last: its size, address and socket are set."""
+        self._filled += 1
+        if not self._together or self._filled == len(self._slots):
+            self._send()
+
+    def _send(self) -> None:
+        filled, self._filled = self._filled, 0
+        for slot in self._slots[:filled]:
+            data = slot.view[: slot.size]
+            try:
+                slot.socket.sendto(data, slot.address)
+            except OSError as error:
+                slot.socket.note_unsent(data, slot.address, error)
+
+
+class Port:
+    """The sockets of one process for one IceSettings. out: where links put what they send."""
+
+    def __init__(self, settings: IceSettings, hold: Hold) -> None:
         """Raises OSError if no socket could be opened."""
         self.settings = settings
         self.loop = asyncio.get_running_loop()
-        self.incoming, self.outgoing = bytearray(BUFFER_BYTES), bytearray(BUFFER_BYTES)
-        self.sockets = [PortSocket(opened, self.incoming) for opened in open_sockets(settings)]
+        self.out = Outgoing(hold)
+        incoming = [Slot(hold) for _ in range(DATAGRAMS_PER_WAKE)]
+        self.sockets = [PortSocket(opened, self.out, incoming) for opened in open_sockets(settings)]
         self.links = 0
 
     def release(self) -> None:
@@ -208,15 +265,15 @@ class Port:
 _open_ports: list[Port] = []
 
 
-def take_port(settings: IceSettings) -> Port:
+def take_port(settings: IceSettings, hold: Hold) -> Port:
     """Return the process's port for these settings, opened if this is its first link. Pair with release().
 
-    Raises OSError if no socket could be opened.
+    hold: gives a slot's memory to libsrtp. Raises OSError if no socket could be opened.
     """
     loop = asyncio.get_running_loop()
     port = next((port for port in _open_ports if port.settings == settings and port.loop is loop), None)
     if port is None:
-        port = Port(settings)
+        port = Port(settings, hold)
         _open_ports.append(port)
     port.links += 1
     return port

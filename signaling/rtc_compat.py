@@ -66,7 +66,7 @@ from pylibsrtp._binding import ffi, lib
 from signaling.guard import MAX_ADDRESSES, MAX_DATAGRAM_BYTES
 from signaling.ice import IceSettings, open_sockets
 from signaling.limits import TokenBucket
-from signaling.port import Address, Port, PortSocket, take_port
+from signaling.port import Address, Outgoing, Port, PortSocket, Slot, take_port
 from signaling.rtp import header_end, pack_header, read_fixed, write_packet
 
 OnRtp = Callable[[int, int, int, int, bytes], None]  # marker bit and payload type, sequence, timestamp, SSRC, payload
@@ -81,6 +81,12 @@ SRTP_TRAILER_BYTES: Final = 16 + 128  # what libsrtp may add
 
 # AES-256-GCM costs twice as much as AES-128-GCM and protects nobody better here.
 OUR_SRTP_PROFILES = [profile for profile in (SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80) if profile in SRTP_PROFILES]
+
+
+def hold(data: bytearray) -> tuple[Any, Any]:
+    """Return the same memory as libsrtp takes it, and as a buffer whose slices are bytes."""
+    held = ffi.from_buffer("char[]", data)
+    return held, ffi.buffer(held)
 
 
 _protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
@@ -315,22 +321,19 @@ class _LineTransport(asyncio.DatagramTransport):
 
 
 class FastLink(Link):
-    """A link at the process's shared sockets. Decrypts and encrypts in the port's two buffers."""
+    """A link at the process's shared sockets. Decrypts and encrypts in the port's slots."""
 
     def __init__(self, settings: IceSettings, *, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
         super().__init__(settings, on_rtp=on_rtp, on_rtcp=on_rtcp)
         self._port: Port | None = None
         self._lines = 0
-        self._sendto: Callable[[memoryview, Address], int] | None = None  # once there is a path and a key
+        self._out: Outgoing | None = None  # once there is a path and a key
         self._path: tuple[PortSocket, Address] | None = None
         self._rx = self._tx = ffi.NULL
         self._length = ffi.new("int *")
 
     async def open_protocols(self, connection: _Connection) -> list[StunProtocol]:
-        self._port = port = take_port(self._settings)
-        self._incoming, self._outgoing = port.incoming, port.outgoing
-        self._in, self._out = (ffi.from_buffer("char[]", buffer) for buffer in (port.incoming, port.outgoing))
-        self._in_bytes, self._out_view = ffi.buffer(self._in), memoryview(port.outgoing)
+        self._port = port = take_port(self._settings, hold)
         lines: list[StunProtocol] = [_Line(connection, self, socket) for socket in port.sockets]
         self._lines = len(lines)
         return lines
@@ -355,53 +358,51 @@ class FastLink(Link):
         self._end()
         await super().close()
 
-    def take_media(self, size: int) -> None:
-        """Decrypt and pass on what lies in the port's buffer."""
+    def take_media(self, slot: Slot, size: int) -> None:
+        """Decrypt where it lies, and pass on."""
         if not self._rx or size < 12:
             return
-        length, incoming = self._length, self._incoming
+        length, data = self._length, slot.data
         length[0] = size
-        if 191 < incoming[1] < 224:
-            if lib.srtp_unprotect_rtcp(self._rx, self._in, length) == 0:
+        if 191 < data[1] < 224:
+            if lib.srtp_unprotect_rtcp(self._rx, slot.held, length) == 0:
                 self._packets += 1
-                self._on_rtcp(self._in_bytes[0 : length[0]])
+                self._on_rtcp(slot.taken[0 : length[0]])
             return
-        if _unprotect(self._rx, self._in, length) != 0:
+        if _unprotect(self._rx, slot.held, length) != 0:
             return
         self._packets += 1
         end = length[0]
-        first, second, sequence, timestamp, ssrc = read_fixed(incoming)
+        first, second, sequence, timestamp, ssrc = read_fixed(data)
         at = 12
         if first != 0x80:
-            at, end = header_end(incoming, end)
+            at, end = header_end(data, end)
             if at == 0:
                 return
-        self._on_rtp(second, sequence, timestamp, ssrc, self._in_bytes[at:end])
+        self._on_rtp(second, sequence, timestamp, ssrc, slot.taken[at:end])
 
     def send_rtp(self, second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> None:
-        sendto = self._sendto
-        end = 12 + len(payload)
-        if sendto is None or end > MAX_DATAGRAM_BYTES:
+        out, end = self._out, 12 + len(payload)
+        if out is None or end > MAX_DATAGRAM_BYTES:
             return
-        outgoing, length = self._outgoing, self._length
-        pack_header(outgoing, 0, 0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
-        outgoing[12:end] = payload
+        slot, length = out.next(), self._length
+        pack_header(slot.data, 0, 0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+        slot.data[12:end] = payload
         length[0] = end
-        if _protect(self._tx, self._out, length) == 0:
-            data = self._out_view[: length[0]]
-            try:
-                sendto(data, self._address)
-            except OSError as error:
-                self._socket.note_unsent(data, self._address, error)
+        if _protect(self._tx, slot.held, length) == 0:
+            slot.size, slot.address, slot.socket = length[0], self._address, self._socket
+            out.post(slot)
 
     def send_rtcp(self, packet: bytes) -> None:
-        end = len(packet)
-        if self._sendto is None or end > MAX_DATAGRAM_BYTES:
+        out, end = self._out, len(packet)
+        if out is None or end > MAX_DATAGRAM_BYTES:
             return
-        self._outgoing[:end] = packet
-        self._length[0] = end
-        if lib.srtp_protect_rtcp(self._tx, self._out, self._length) == 0:
-            self._socket.send(self._out_view[: self._length[0]], self._address)
+        slot, length = out.next(), self._length
+        slot.data[:end] = packet
+        length[0] = end
+        if lib.srtp_protect_rtcp(self._tx, slot.held, length) == 0:
+            slot.size, slot.address, slot.socket = length[0], self._address, self._socket
+            out.post(slot)
 
     def _look_at_state(self) -> None:
         super()._look_at_state()
@@ -414,11 +415,11 @@ class FastLink(Link):
     def _begin_to_send(self) -> None:
         if self._path is not None and self._tx and not self._lost.is_set():
             self._socket, self._address = self._path
-            self._sendto = self._socket.sendto
+            self._out = self._port.out if self._port is not None else None
 
     def _end(self) -> None:
         """Nothing is sent or passed on any more."""
-        self._sendto = None
+        self._out = None
         self._rx = self._tx = ffi.NULL
 
 

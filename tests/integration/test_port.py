@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.ice import IceSettings
-from signaling.port import MAX_WAITING, Address, Port, PortSocket, local_name, take_port
-from signaling.rtc_compat import FastLink, open_link
+from signaling.port import DATAGRAMS_PER_WAKE, MAX_WAITING, Address, Port, PortSocket, Slot, local_name, take_port
+from signaling.rtc_compat import FastLink, hold, open_link
 from tests.integration.browsers import until
 
 LOOPBACK = IceSettings(hosts=("127.0.0.1",))
@@ -30,8 +30,6 @@ class Listener:
         self.heard: list[bytes] = []
         self.awaited: set[bytes] = set()
         self.broken = self.failed = False
-        self._port = port
-        self.name = name
         port.sockets[0].join(name, self)
 
     def take_stun(self, data: bytes, address: Address) -> None:
@@ -40,10 +38,10 @@ class Listener:
     def take_dtls(self, data: bytes) -> None:
         self.heard.append(data)
 
-    def take_media(self, size: int) -> None:
+    def take_media(self, slot: Slot, size: int) -> None:
         if self.broken:
             raise ValueError("cannot be handled")
-        self.heard.append(bytes(self._port.incoming[:size]))
+        self.heard.append(slot.taken[:size])
 
     def waits_for(self, transaction_id: bytes) -> bool:
         return transaction_id in self.awaited
@@ -54,7 +52,7 @@ class Listener:
 
 @pytest.fixture
 async def port() -> AsyncIterator[Port]:
-    opened = take_port(LOOPBACK)
+    opened = take_port(LOOPBACK, hold)
     yield opened
     opened.release()
 
@@ -182,6 +180,24 @@ async def test_a_full_socket_loses_pictures_and_keeps_sound_a_little(
         assert await caller.receive() == b"picture"
 
 
+async def test_what_is_sent_together_keeps_its_order_and_more_than_fits_goes_in_between(port: Port) -> None:
+    with callers(port, 1) as (caller,):
+
+        def post(number: int) -> None:
+            slot = port.out.next()
+            slot.data[0] = number
+            slot.size, slot.address, slot.socket = 1, caller.address, port.sockets[0]
+            port.out.post(slot)
+
+        post(0)
+        assert await caller.receive() == b"\0", "alone it goes at once"
+        with port.out:
+            for number in range(DATAGRAMS_PER_WAKE + 3):
+                post(number)
+        heard = [(await caller.receive())[0] for _ in range(DATAGRAMS_PER_WAKE + 3)]
+        assert heard == list(range(DATAGRAMS_PER_WAKE + 3))
+
+
 @given(st.binary(max_size=60))
 def test_no_bytes_make_looking_for_a_name_fail(data: bytes) -> None:
     assert len(local_name(data, len(data))) <= len(data)
@@ -245,7 +261,8 @@ async def test_a_forged_check_takes_no_ones_address(port: Port) -> None:
             # As if from the victim's address; the victim's browser does not answer for the rogue's.
             victim.send(bytes(check(rogue.ice_username, key=rogue.ice_password)))
             await until(lambda: rogue.heard > 0)
-            assert port.sockets[0]._by_address[victim.address] is link._connection._protocols[0]
+            owner: object = port.sockets[0]._by_address[victim.address]
+            assert owner is link._connection._protocols[0]
         assert port.sockets[0]._by_address == {} and port.sockets[0]._challengers == {}
 
 
