@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what carries sound and picture in real time: it wants the machine for itself, see `make test`."""
     for item in items:
         in_call = item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS
-        if in_call or "loopback" in getattr(item, "fixturenames", ()):
+        if in_call or item.path.parent.name == "attacks" or "loopback" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real_time)
 
 
