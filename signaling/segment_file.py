@@ -46,6 +46,7 @@ class SegmentFile:
         self._audio = AudioFrames()
         self._places: dict[Kind, Places] = {"audio": Places("audio"), "video": Places("video")}
         self._settling: list[tuple[int, Frame]] = []  # (track, frame)
+        self._mapping: object = None  # of the latest picture
         self._last_ms = {VIDEO_TRACK: -1, AUDIO_TRACK: -1}
         self._writer: WebmWriter | None = None
         self._description: Description | None = None
@@ -65,6 +66,11 @@ class SegmentFile:
                 if room_ms > latest_ms:
                     latest_ms = room_ms
                 for frame in push(place(packet, room_ms)):
+                    if track == VIDEO_TRACK and frame.mapping is not self._mapping:
+                        # A sender that began anew: whatever the clocks say, its pictures come after those before.
+                        if self._mapping is not None:
+                            self._write_until(float("inf"))
+                        self._mapping = frame.mapping
                     self._settling.append((track, frame))
         self.wants_keyframe = self._video.wants_keyframe and bool(heard.get("video"))
         self._write_until(latest_ms - SETTLE_MS)

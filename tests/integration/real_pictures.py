@@ -56,7 +56,11 @@ class Camera:
         encoder = av.CodecContext.create("libx264" if self.codec == "h264" else "libvpx", "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height = self._size
-        encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", fractions.Fraction(1, 25), 25
+        encoder.pix_fmt, encoder.time_base, encoder.framerate = (
+            "yuv420p",
+            fractions.Fraction(1, 25),
+            fractions.Fraction(25),
+        )
         encoder.bit_rate = 1_500_000
         encoder.gop_size = 25
         if self.codec == "h264":

@@ -50,9 +50,17 @@ class Studio:
         self._first_timestamp = first_timestamp
         self._sequences = {"audio": first_sequence, "video": first_sequence}
         self._arrivals: list[Arrival] = []
+        self._ssrc = 5
 
     def _publication(self, kind: Kind, codec: CodecName, clock: TrackClock) -> Publication:
         return Publication(kind, clock, codec=codec, our_ssrc=1, nacks=True, send_rtcp=lambda data: None)
+
+    def begin_anew(self) -> None:
+        """As a browser does whose encoders were built again: other sources, numbers and timestamps."""
+        self._ssrc += 2
+        self._first_timestamp = (self._first_timestamp + 1_234_567_890) & 0xFFFFFFFF
+        self._sequences = {kind: sequence + 30_000 for kind, sequence in self._sequences.items()}
+        self.camera.resize((160, 120))
 
     def say(self, at_ms: int, *, takes_ms: float = 0) -> None:
         self._send("audio", at_ms, [tone()[at_ms // 20 % 50]], lambda _: takes_ms)
@@ -73,9 +81,13 @@ class Studio:
             arrived_ms = at_ms + takes
 
             def deliver(
-                sequence: int = sequence, marker: bool = marker, payload: bytes = payload, at: float = arrived_ms
+                sequence: int = sequence,
+                marker: bool = marker,
+                payload: bytes = payload,
+                at: float = arrived_ms,
+                ssrc: int = self._ssrc,
             ) -> None:
-                self.publications[kind].receive(5, sequence, timestamp, marker, payload, at)
+                self.publications[kind].receive(ssrc, sequence, timestamp, marker, payload, at)
 
             self._arrivals.append(Arrival(arrived_ms, len(self._arrivals), deliver))
 

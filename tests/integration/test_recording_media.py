@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signaling.codecs import CodecName
-from tests.integration.real_pictures import STEP_MS, Watched, luma_of, watch
+from tests.integration.real_pictures import LEAST, STEP_MS, Watched, luma_of, watch
 from tests.integration.studio import MEMBER, Studio
 
 CODECS: tuple[CodecName, ...] = ("vp8", "h264")
@@ -178,3 +178,21 @@ async def test_a_first_packet_that_waited_for_the_connection_moves_nothing(tmp_p
     segment, watched = await studio.watched()
     assert segment.offset_ms == 1_000
     assert watched.sound_ms == list(range(0, 2_000, 20))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+async def test_a_sender_that_begins_anew_goes_on_in_the_same_file(tmp_path: Path, codec: CodecName) -> None:
+    studio = Studio(tmp_path, codec)
+    studio.recorder.begin(MEMBER, studio.publications, 0)
+    for at_ms in range(0, 4_000, 20):
+        if at_ms == 2_000:
+            studio.begin_anew()
+        studio.say(at_ms, takes_ms=10)
+        if at_ms % STEP_MS == 0:
+            studio.show(at_ms, takes_ms=lambda _: 10)
+    studio.run()
+    _, watched = await studio.watched()
+    expect_whole(watched)
+    assert [round((luma - LEAST) / 6) for luma in watched.lumas.values()] == [n % 35 for n in range(100)]
+    assert max(abs(at_ms - n * STEP_MS) for n, at_ms in enumerate(watched.lumas)) <= 20
+    assert len(watched.sound_ms) >= 198
