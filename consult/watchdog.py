@@ -2,8 +2,8 @@
 
 A thread looks whether the loop still turns. Code that keeps Python's own lock (a regular expression that does not end)
 stops that thread too; against it there is a timer of the operating system that counts the CPU time we use between two
-turns. Both say on standard error where every thread stood. Time in which the whole process was stopped (a suspended
-machine, SIGSTOP, a debugger) does not count.
+turns. Both say on standard error where every thread stood. Time in which the process was stopped (a suspended machine,
+SIGSTOP, a debugger) or got no core (others on the machine are busy) does not count: a new process would fare no better.
 """
 
 from __future__ import annotations
@@ -75,12 +75,13 @@ class _Watch:
 
     def _look(self) -> None:
         """In the thread."""
-        seen, still_s, looked_s = 0, 0.0, time.monotonic()
+        seen, still_s, used_s = 0, 0.0, time.process_time()
         while not self._stopped.wait(self._look_every_s):
-            now_s = time.monotonic()
-            # After a stop of the whole process the clock has jumped for this thread as well.
-            still_s += min(now_s - looked_s, 2 * self._look_every_s)
-            looked_s = now_s
+            # A look counts once, however late it comes: what kept this thread waiting kept the loop waiting as well.
+            now_used_s = time.process_time()
+            wants_core = any(_wants_core(thread) for thread in threading.enumerate())
+            still_s += now_used_s - used_s if wants_core else self._look_every_s
+            used_s = now_used_s
             if self._turns != seen or self._is_debugged():
                 seen, still_s = self._turns, 0.0
             elif still_s >= self._limit_s:
@@ -93,6 +94,17 @@ class _Watch:
                 return True
             frame = frame.f_back
         return _is_traced()
+
+
+def _wants_core(thread: threading.Thread) -> bool:
+    """Whether another thread of ours runs, or would if it got a core (Linux tells)."""
+    if thread is threading.current_thread():
+        return False
+    try:
+        state = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] == "R"
 
 
 def _is_traced() -> bool:
