@@ -66,7 +66,7 @@ class Socket(Protocol):
 def close_code(why: SignalingError | wire.EndReason | None) -> int:
     """Return the WebSocket close code for an error or an ending (docs/protocol.md lists them)."""
     match why:
-        case None | "ended" | "idle":
+        case None | "ended" | "idle" | "cancelled":
             return 1000
         case "restarting":
             return 1012

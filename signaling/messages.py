@@ -28,7 +28,7 @@ IcePolicy = Literal["all", "relay"]  # relay: media goes through a TURN server o
 Grade = Literal["good", "weak", "bad"]
 Source = Literal["camera", "screen"]
 RecordingState = Literal["off", "asking", "on", "paused", "failed"]
-EndReason = Literal["ended", "refused", "removed", "superseded", "expired", "idle", "restarting"]
+EndReason = Literal["ended", "refused", "removed", "superseded", "expired", "idle", "cancelled", "restarting"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ class Revocations:
         until_s = int(now_s) + LIFETIME_S
         self._refused = {who: entry for who, entry in self._refused.items() if entry[0] >= now_s}
         match command:
-            case CloseRoom(room_id=room_id):
-                self._refused[room_id, None] = (until_s, "ended")
+            case CloseRoom(room_id=room_id, reason=reason):
+                self._refused[room_id, None] = (until_s, "cancelled" if reason == "cancelled" else "ended")
             case RemovePerson(room_id=room_id, person_id=person_id, reason=reason):
                 self._refused[room_id, person_id] = (until_s, "expired" if reason == "expired" else "removed")
 

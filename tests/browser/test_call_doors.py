@@ -19,6 +19,7 @@ from tests.browser.call_page import (
     open_patient,
     two_browsers,
 )
+from tests.browser.chromium import find_accessibility_faults
 from tests.conftest import Server
 
 pytestmark = pytest.mark.timeout(180)  # two Chromium processes on a busy machine
@@ -69,6 +70,33 @@ async def test_a_withdrawn_link_and_a_sign_out_close_the_call_at_once(server: Se
         await other_tab.goto(f"{server.url}/today")
         await other_tab.click("form[action='/sign-out'] button")
         await expert.wait_for_selector("text=You were signed out.", timeout=5000)
+
+
+@pytest.mark.parametrize("is_inside", [True, False], ids=["in the call", "in the lobby"])
+async def test_an_appointment_that_is_cancelled_during_the_call_says_so_to_both(
+    server: Server, tmp_path: Path, is_inside: bool
+) -> None:
+    call = await arrange_call(server)
+    async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+        expert = await open_expert(expert_browser, server, call)
+        patient = await open_patient(patient_browser, server, call)
+        await expert.wait_for_selector("[data-knock=admit]")
+        if is_inside:
+            await let_in(expert, patient)
+            await agree(expert, patient)
+        scheduler = await open_expert(patient_browser, server, replace(call, expert_token=call.scheduler_token))
+        await scheduler.goto(f"{server.url}/appointments/{call.appointment_id}/cancel")
+        await scheduler.click("main form button[type=submit]")
+        await scheduler.wait_for_selector("text=This appointment was cancelled.")
+        for page, what_next in ((patient, "The clinic will write to you about another time."), (expert, "is kept.")):
+            await page.wait_for_selector("[data-part=ending] >> text=This appointment was cancelled.")
+            await page.wait_for_selector(f"[data-part=ending] >> text={what_next}")
+            assert await page.locator(INSIDE).count() == 0
+            assert await find_accessibility_faults(page) == []
+        await patient.reload()
+        await patient.wait_for_url("**/join*")  # the link is closed; the page says so and how to reach the clinic
+        await expert.click("[data-ending-actions] a")
+        await expert.wait_for_url(f"**/cases/{call.case_id}*")
 
 
 async def test_devices_that_do_not_open_are_explained_and_the_call_goes_on(server: Server, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_every_close_code_is_explained() -> None:
     def leaves(kind: type[SignalingError]) -> list[type[SignalingError]]:
         return [leaf for sub in kind.__subclasses__() for leaf in (leaves(sub) or [sub])]
 
-    reasons: list[Any] = [None, "ended", "idle", "restarting", "refused", "removed", "expired", "superseded"]
+    reasons: list[Any] = [None, *get_args(wire.EndReason)]
     used = {close_code(why) for why in [*reasons, *(kind() for kind in leaves(SignalingError))]}
     explained = {int(code) for code in re.findall(r"^\| (\d{4}) \|", DOCUMENT, re.MULTILINE)}
     assert explained == used | {1006}

@@ -25,7 +25,7 @@ import * as wire from "./protocol.js";
 import { Wishes } from "./wishes.js";
 
 /** @type {Set<EndingReason>} endings after which nothing typed here is of use any more */
-const OVER = new Set(/** @type {const} */ (["ended", "expired", "refused", "removed", "idle"]));
+const OVER = new Set(/** @type {const} */ (["ended", "expired", "refused", "removed", "idle", "cancelled"]));
 const NO_PLACE = new Set(["room.full", "lobby.full", "version.unsupported"]);
 
 /** @extends {Emitter<Topics>} */

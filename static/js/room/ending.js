@@ -54,6 +54,13 @@ function wordsFor({ reason, refusal, fault }, isStaff) {
   switch (reason) {
     case "ended":
       return { title: _("The call is over."), text: _("Nobody hears or sees you any more."), onward: true };
+    case "cancelled":
+      return {
+        title: _("This appointment was cancelled."),
+        text: isStaff
+          ? _("Nobody hears or sees you any more. What was recorded until now is kept.")
+          : _("Nobody hears or sees you any more. The clinic will write to you about another time."),
+      };
     case "left":
       return { title: _("You left the call."), text: _("Your seat is kept. You can come back until the call ends."), again: _("Come back") };
     case "superseded":

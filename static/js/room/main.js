@@ -131,7 +131,7 @@ function leaveRoom(how, wasInside) {
   own.stop();
   unmountRoom?.();
   unmountRoom = null;
-  if (!given.is_staff && !wasInside && how.reason !== "ended") return showPart("lobby");
+  if (!given.is_staff && !wasInside && how.reason !== "ended" && how.reason !== "cancelled") return showPart("lobby");
   showPart("ending");
   showEnding(ending, { ending: how, isStaff: given.is_staff, afterUrl: given.after_url, again: enter });
 }

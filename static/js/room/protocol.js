@@ -6,7 +6,7 @@
  * @typedef {"patient"|"expert"|"scheduler"|"physician"|"interpreter"|"caregiver"} Role
  * @typedef {"host"|"publish"|"show"} Grant
  * @typedef {"off"|"asking"|"on"|"paused"|"failed"} RecordingState
- * @typedef {"ended"|"refused"|"removed"|"superseded"|"expired"|"idle"|"restarting"} EndReason
+ * @typedef {"ended"|"refused"|"removed"|"superseded"|"expired"|"idle"|"cancelled"|"restarting"} EndReason
  * @typedef {{record_id: string|null, page: number, zoom: number, x: number, y: number, rotation: 0|90|180|270}} View
  * @typedef {{member_id: string, person_id: string, name: string, role: Role, grants: Grant[], admitted: boolean,
  *   connected: boolean, microphone: boolean, camera: boolean, second_device: boolean, muted: boolean}} Member
