@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 PANEL_WIDTH, PANEL_HEIGHT = 300, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 44, 40
+INSET = 22  # from the axis to the first point, and from the last to the edge
 INK, GRID, LINE = "#333333", "#d8d8d8", "#1f6f5c"
 
 
@@ -41,7 +42,8 @@ def _panel(panel: Panel, top: float) -> str:
 
     def place(index: int, value: float) -> tuple[float, float]:
         across = index / max(1, len(panel.points) - 1)
-        return round(LEFT + across * inner_width, 1), round(TOP + (1 - value / top) * inner_height, 1)
+        x = LEFT + INSET + across * (inner_width - 2 * INSET)
+        return round(x, 1), round(TOP + (1 - value / top) * inner_height, 1)
 
     parts = [f'<text x="{LEFT}" y="{TOP - 16}">{escape(panel.title)}</text>']
     for step in range(5):
@@ -62,10 +64,10 @@ def _panel(panel: Panel, top: float) -> str:
 
 
 def _round_up(value: float) -> float:
-    """Return the next of 0.1, 0.2, 0.4, 0.8, 1, 2, 4, 8, … that leaves room for a label."""
+    """Return the next of 1, 2, 3, 4, 6, 8, 10, 20, … or their tenths and hundredths that leaves room for a label."""
     unit = 0.01
     while True:
-        for factor in (1, 2, 4, 8):
+        for factor in (1, 2, 3, 4, 6, 8):
             if unit * factor >= value * 1.15:
                 return unit * factor
         unit *= 10
