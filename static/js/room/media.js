@@ -7,6 +7,7 @@
  * broken connection is never mended but replaced (`attempt` counts), because the relay takes no ICE restart.
  */
 
+import { countBytes } from "./bytes.js";
 import { Emitter } from "./emitter.js";
 
 const MORE_OTHERS = 2; // the first one's sound and picture come in where one's own go out
@@ -264,7 +265,8 @@ export class Media extends Emitter {
     let bytes = -1;
     let [heardAt_ms, looked_ms] = [performance.now(), performance.now()];
     while (peer === this.peer && peer.connectionState === "connected") {
-      const [now_ms, received] = [performance.now(), await countReceived(peer)];
+      const [now_ms, counted] = [performance.now(), countBytes(await peer.getStats())];
+      const received = counted?.received ?? NaN; // which equals nothing: who cannot count is not silent
       if (received !== bytes || now_ms - looked_ms > SLEPT_MS) heardAt_ms = now_ms;
       [bytes, looked_ms] = [received, now_ms];
       if (now_ms - heardAt_ms > SILENT_MS && peer === this.peer) {
@@ -315,13 +317,6 @@ async function describe(peer) {
   const opus = /^a=rtpmap:(\d+) opus\/48000/m.exec(sdp)?.[1];
   const asked = opus ? sdp.replaceAll(`a=rtpmap:${opus} opus/48000/2\r\n`, `$&a=rtcp-fb:${opus} nack\r\n`) : sdp;
   await peer.setLocalDescription({ type, sdp: asked }).catch(() => peer.setLocalDescription({ type, sdp }));
-}
-
-/** @param {RTCPeerConnection} peer @returns {Promise<number>} bytes */
-async function countReceived(peer) {
-  let bytes = 0;
-  for (const one of (await peer.getStats()).values()) if (one.type === "transport") bytes += one.bytesReceived ?? 0;
-  return bytes;
 }
 
 /** @param {RTCRtpSender|undefined} sender @param {Record<string, unknown>} limits */

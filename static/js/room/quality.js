@@ -9,6 +9,7 @@
  * @typedef {import("./protocol.js").Quality} Measured
  */
 
+import { countBytes } from "./bytes.js";
 import { Emitter } from "./emitter.js";
 
 const MEASURE_MS = 2000;
@@ -134,17 +135,16 @@ async function sample(peer) {
   const found = {
     at_ms: performance.now(), received: 0, lost: 0, sentLoss: 0, roundTrip_ms: 0, sentBytes: 0, receivedBytes: 0, freezes: 0,
   };
-  (await peer.getStats()).forEach((/** @type {any} */ entry) => {
+  const report = await peer.getStats();
+  const bytes = countBytes(report);
+  if (bytes) [found.sentBytes, found.receivedBytes] = [bytes.sent, bytes.received];
+  report.forEach((/** @type {any} */ entry) => {
     if (entry.type === "inbound-rtp") {
       found.received += entry.packetsReceived ?? 0;
       found.lost += entry.packetsLost ?? 0;
       found.freezes += entry.freezeCount ?? 0;
     }
     if (entry.type === "remote-inbound-rtp") found.sentLoss = Math.max(found.sentLoss, entry.fractionLost ?? 0);
-    if (entry.type === "transport") {
-      found.sentBytes += entry.bytesSent ?? 0;
-      found.receivedBytes += entry.bytesReceived ?? 0;
-    }
     if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
       found.roundTrip_ms = Math.max(found.roundTrip_ms, entry.currentRoundTripTime * 1000);
     }
