@@ -3,7 +3,8 @@
 Pictures stand beside each other, each over its person's name, on the consultation's clock; sounds are mixed. Where
 somebody has no picture, their initials stand in its place: nothing is shown or heard that the tracks do not hold. Runs
 as a process of its own, with limits, because decoding and encoding would take cores and memory from everything else.
-PLAN: JSON, {"length_ms", "tracks": [{"path", "person", "name", "offset_ms", "duration_ms", "picture", "sound"}]}.
+PLAN: JSON, {"length_ms", "tracks": [{"path", "person", "name", "offset_ms", "duration_ms", "picture", "sound",
+"stands"}]}.
 Prints lines of JSON: {"done_ms"} now and then. Exit codes: 0 done, 3 nothing in it can be read, 1 anything else.
 """
 
@@ -36,7 +37,10 @@ _VIDEO = {"preset": "veryfast", "crf": "26", "profile": "main"}
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A filed segment. offset_ms: of its time zero on the consultation's clock. person: whose; name: as shown."""
+    """A filed segment. offset_ms: of its time zero on the consultation's clock. person: whose; name: as shown.
+
+    stands: a picture is seen until the next one, as a screen that nothing moves on.
+    """
 
     path: Path
     person: str
@@ -45,6 +49,7 @@ class Track:
     duration_ms: int
     picture: bool
     sound: bool
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)

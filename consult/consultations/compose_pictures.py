@@ -26,7 +26,7 @@ Planes = npt.NDArray[np.uint8]
 
 
 class FilmTrack(Protocol):
-    """path: a file with one picture track. offset_ms: of its time zero on the clock."""
+    """path: a file with one picture track. offset_ms: of its time zero on the clock. stands: until the next picture."""
 
     @property
     def path(self) -> Path: ...
@@ -34,10 +34,12 @@ class FilmTrack(Protocol):
     def offset_ms(self) -> int: ...
     @property
     def duration_ms(self) -> int: ...
+    @property
+    def stands(self) -> bool: ...
 
 
 class PictureTrack:
-    """One person's pictures, over all their segments. seen: whether any could be decoded."""
+    """The pictures of one place, over all its segments. seen: whether any could be decoded."""
 
     def __init__(self, tracks: Sequence[FilmTrack]) -> None:
         self.seen = False
@@ -70,7 +72,7 @@ def _decode_all(tracks: Sequence[FilmTrack]) -> Iterator[tuple[float, float, av.
                     for frame in frames:
                         if isinstance(frame, av.VideoFrame):
                             at_ms = float(frame.time or 0) * 1000 + track.offset_ms
-                            yield at_ms, min(at_ms + HOLD_MS, end_ms), frame
+                            yield at_ms, end_ms if track.stands else min(at_ms + HOLD_MS, end_ms), frame
         except (av.error.FFmpegError, IndexError):
             continue  # what was decoded up to here is shown
 

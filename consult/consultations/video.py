@@ -135,6 +135,7 @@ async def _fetch_tracks(store: BlobStore, segments: Sequence[Segment], folder: P
         tracks.append({
             "path": str(path), "person": whose, "name": segment.name, "offset_ms": segment.offset_ms,
             "duration_ms": segment.duration_ms, "picture": segment.has_video, "sound": segment.has_audio,
+            "stands": segment.is_screen,
         })  # fmt: skip
     return {"length_ms": _length_ms(segments), "tracks": tracks}
 

@@ -51,6 +51,23 @@ def test_two_people_stand_beside_each_other_and_are_heard_together(tmp_path: Pat
     assert told == sorted(told)
 
 
+def test_a_screen_that_nothing_moves_on_stands_beside_its_person_until_it_is_taken_away(tmp_path: Path) -> None:
+    camera = write_track(tmp_path / "camera", seconds=8, colour=BLUE, tone_hz=LOW_HZ)
+    screen = write_track(tmp_path / "screen", seconds=6, colour=ORANGE, dark=(0.5, 5.5))
+    plan = Plan(
+        8_000,
+        (
+            track(camera, "helen", 0, 8),
+            Track(screen, "helen screen", "Helen", 1_000, 6_000, picture=True, sound=False, stands=True),
+        ),
+    )
+    compose(plan, tmp_path / "call.mp4", lambda _: None)
+    call = watch_composed(tmp_path / "call.mp4")
+    for at_ms, right in ((500, PLATE), (2_000, ORANGE), (6_000, ORANGE), (7_500, PLATE)):
+        assert is_near(call.colour(at_ms, 0.25, 0.15), BLUE)
+        assert is_near(call.colour(at_ms, 0.75, 0.15), right), at_ms
+
+
 @pytest.mark.parametrize("people", [1, 3, 5, 20])
 def test_everybody_finds_a_place_or_is_heard(tmp_path: Path, people: int) -> None:
     film = write_track(tmp_path / "film", seconds=1, colour=BLUE, tone_hz=LOW_HZ)
