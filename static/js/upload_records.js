@@ -214,7 +214,7 @@ function fail(form, job, why, again) {
   failed = true;
   const state = element("span", { className: "state" });
   showState(state, "bad", _("Did not arrive"), "alert");
-  const button = element("button", { className: "button", type: "button" }, again ? _("Try again") : _("Take away"));
+  const button = element("button", { className: "button", type: "button" }, again ? _("Try again") : _("Remove"));
   button.addEventListener("click", () => {
     if (again) begin(form, job);
     else job.row.remove();
