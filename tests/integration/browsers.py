@@ -23,6 +23,7 @@ from av import AudioFrame, VideoFrame
 from signaling.ice import IceSettings
 from signaling.media import MediaEvent, MediaMember, PeerConnected, SegmentFinished, SlotsChanged
 from signaling.relay import RoomMedia
+from tests.impairment import Relay
 
 WIDTH, HEIGHT, FRAMES_PER_S = 160, 120, 15
 LOOPBACK = IceSettings(hosts=("127.0.0.1",))
@@ -153,14 +154,18 @@ class Browser:
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return self.pc.localDescription.sdp
 
-    async def join(self, media: RoomMedia, *, attempt: int = 0, candidates: bool = False) -> None:
-        """Offer, take the answer, watch what arrives."""
+    async def join(
+        self, media: RoomMedia, *, attempt: int = 0, candidates: bool = False, line: Relay | None = None
+    ) -> None:
+        """Offer, take the answer, watch what arrives. line: what all that goes over."""
         self.attempt = attempt
         sdp = await self.offer()
         if not candidates:
             sdp = "".join(f"{line}\r\n" for line in sdp.splitlines() if "candidate" not in line)
         sdp = _without_rtx_in_slots(sdp)
         answer = await media.accept_offer(self.member, sdp, attempt)
+        if line is not None:
+            answer = await line.rewrite(answer)
         await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         for transceiver in self.pc.getTransceivers()[2:]:
             watch = self._watch(str(transceiver.mid), transceiver.receiver.track)
