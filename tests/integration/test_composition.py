@@ -9,6 +9,8 @@ import pytest
 from consult.consultations.compose import NothingReadable, Plan, Track, compose
 from tests.integration.tracks import is_near, watch_composed, write_track
 
+pytestmark = pytest.mark.timeout(300)  # encoders on a busy machine
+
 BLUE, ORANGE, PLATE = (40, 80, 200), (220, 130, 40), (28, 28, 28)
 LOW_HZ, HIGH_HZ = 440, 1_000
 

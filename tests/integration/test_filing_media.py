@@ -13,6 +13,8 @@ from signaling.codecs import CodecName
 from tests.integration.real_pictures import STEP_MS, watch
 from tests.integration.studio import MEMBER, Studio
 
+pytestmark = pytest.mark.timeout(300)  # encoders on a busy machine
+
 CODECS: tuple[CodecName, ...] = ("vp8", "h264")
 
 

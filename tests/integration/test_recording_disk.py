@@ -19,6 +19,8 @@ from tests.integration.browsers import Browser, loopback, open_room, until
 from tests.integration.real_pictures import STEP_MS, watch
 from tests.integration.studio import MEMBER, Studio
 
+pytestmark = pytest.mark.timeout(300)  # encoders on a busy machine
+
 __all__ = ["loopback"]
 
 NO_MARGIN = {"keep_free_bytes": 0, "warn_below_bytes": 0}

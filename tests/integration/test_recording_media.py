@@ -11,6 +11,8 @@ from signaling.codecs import CodecName
 from tests.integration.real_pictures import LEAST, STEP_MS, Watched, luma_of, watch
 from tests.integration.studio import MEMBER, Studio
 
+pytestmark = pytest.mark.timeout(300)  # encoders on a busy machine
+
 CODECS: tuple[CodecName, ...] = ("vp8", "h264")
 
 
