@@ -23,7 +23,7 @@ from tests.browser.call_page import (
 )
 from tests.conftest import Server
 
-pytestmark = pytest.mark.timeout(180)  # two Chromium processes on a busy machine
+pytestmark = pytest.mark.timeout(300)  # two Chromium processes on a busy machine
 
 SUPERSEDED = "[data-part=ending][data-reason=superseded]:not([hidden])"
 FRAMES = f"""() => [...document.querySelectorAll("{OTHER} video")]
@@ -154,7 +154,10 @@ async def test_four_people_see_each_other_and_the_fifth_waits_outside(server: Se
         for page in (expert, patient, *guests):
             await page.wait_for_function(f"() => document.querySelectorAll('{OTHER}.has-picture').length === 3")
             await page.evaluate(f"() => (document.before = ({FRAMES})())")
-            await page.wait_for_function(f"() => ({FRAMES})().every((now, place) => now >= document.before[place] + 8)")
+            await page.wait_for_function(
+                f"() => ({FRAMES})().every((now, place) => now >= document.before[place] + 8)",
+                polling=250, timeout=90_000,
+            )  # fmt: skip
         fifth = await open_patient(patient_browser, server, await invite(pool, call, "Dr Paul Stein", "physician"))
         await expert.click("[data-knock=admit]")
         await expert.wait_for_selector("text=The room is full.")

@@ -93,6 +93,15 @@ def test_the_answer_takes_opus_and_vp8_and_leaves_out_what_we_do_not_forward() -
     assert all("a=setup:active" in section and "a=end-of-candidates" in section for section in sections)
 
 
+def test_a_section_may_carry_the_own_track_and_somebody_elses() -> None:
+    sdp = _offer(_pictures(0, "sendrecv", [*H264, *VIDEO]))
+    (both,) = _answer(sdp, receives=["0"], sends={"0": SentTrack(7, 8, "slot0")})
+    assert "a=sendrecv" in both and "a=ssrc-group:FID 7 8" in both
+    first, *others = both.split("\r\n")[0].split()[3:]
+    assert f"a=rtpmap:{first} VP8/90000" in both, "what is sent"
+    assert len(others) > 1 and "H264/90000" in both, "what others may send is taken, too"
+
+
 def test_sound_is_asked_for_with_repairs_and_pauses_and_in_one_channel() -> None:
     (sound,) = _answer(_offer(_section(0, "audio", "sendonly", "a=rtcp-fb:111 nack")), receives=["0"], sends={})
     (line,) = [line for line in sound.split("\r\n") if line.startswith("a=fmtp:111 ")]
