@@ -165,7 +165,7 @@ export class Connection extends Emitter {
   #tryLater() {
     if (!this.#wanted) return;
     this.#become(this.state === "connecting" ? "connecting" : "reconnecting");
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 1.5 ** this.#failures++);
     // Jitter, so that after a restart not everybody comes back in the same instant.
     const wait_ms = longest * (0.5 + Math.random() / 2);
     clearTimeout(this.#retry);
