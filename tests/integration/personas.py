@@ -130,8 +130,8 @@ async def _keep_segment(server: Server, conn: Any, appointment_id: uuid.UUID) ->
         segment_id, now,
     )  # fmt: skip
     await conn.execute(
-        """insert into compositions (consultation_id, queued_at, started_at, finished_at, segments, blob_key, size_bytes,
-             duration_ms)
+        """insert into compositions (consultation_id, queued_at, started_at, finished_at, segments, blob_key,
+             size_bytes, duration_ms)
            values ($1, $2, $2, $2, 1, 'recordings/call.mp4', 2000, 1000)""",
         consultation_id, now,
     )  # fmt: skip

@@ -125,7 +125,8 @@ def address(town: Town, pattern: str) -> str:
             }  # fmt: skip
             return str(ids[first])
         others: dict[str, object] = {
-            "record": town.record_id, "question": town.question_id, "segment": town.segment_id, "consultation": town.consultation_id,
+            "record": town.record_id, "question": town.question_id, "segment": town.segment_id,
+            "consultation": town.consultation_id,
             "step": "when",
             "language": "en", "path": "css/base.css", "person": uuid.uuid4(), "name": f"{uuid.uuid4()}.eml",
         }  # fmt: skip

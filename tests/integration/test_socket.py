@@ -231,7 +231,9 @@ async def test_a_whole_call(start_house: StartHouse) -> None:
     host, patient = await _call(house)
     await patient.send(type="offer", sdp="hello", attempt=3)
     assert await patient.hear("answer") == {"type": "answer", "sdp": "answer to hello", "attempt": 3}
-    assert (await patient.hear("slots"))["slots"] == [{"mid": "2", "kind": "audio", "member_id": None, "source": "camera"}]
+    assert (await patient.hear("slots"))["slots"] == [
+        {"mid": "2", "kind": "audio", "member_id": None, "source": "camera"}
+    ]
     for browser in (host, patient):
         await browser.send(type="set_consent", given=True, wording=messages.CONSENT_WORDING)
     while (await host.hear("recording"))["recording"]["state"] != "on":
