@@ -31,8 +31,10 @@ demo: set-up
 
 # What carries sound and picture in real time wants the machine for itself; the rest runs twice as fast side by side.
 test: set-up-dev static-checks
-	$(RUN) -m pytest -n 2 --dist loadfile -m "not real_time"
-	$(RUN) -m pytest -m real_time
+	failed=0; \
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not real_time" || failed=1; \
+	$(RUN) -m pytest -m real_time || failed=1; \
+	exit $$failed
 
 check: set-up-dev static-checks
 	$(RUN) -m pytest -q tests/unit
