@@ -53,7 +53,7 @@ async def walk_to_waiting_room(
 
     await go_on(page, "devices")
     await expect(page.get_by_text(say("We see you"))).to_be_visible(timeout=15_000)
-    await expect(page.get_by_text(say("We hear you"))).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text(say("We hear you"), exact=True)).to_be_visible(timeout=15_000)
     answers = re.compile("|".join(map(say, ("Answers quickly", "Answers slowly"))))
     await expect(page.locator('[data-test="connection"] .state')).to_contain_text(answers)
     await check(page)

@@ -173,7 +173,7 @@ async def test_within_a_second_of_losing_the_link_the_open_socket_closes(
         ) as answer:
             assert answer.status == 303, await answer.text()
         async with asyncio.timeout(1):
-            assert (await heard_until(ws, "ended"))["reason"] in ("ended", "removed", "expired")
+            assert (await heard_until(ws, "ended"))["reason"] in ("cancelled", "ended", "removed", "expired")
     async with browser.get(f"{server.url}/visit/when", headers=town.cookie_of(PATIENT)) as answer:
         assert answer.status == 401
     async with socket(browser, server, town, PATIENT) as ws:
