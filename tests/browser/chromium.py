@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 FLAGS = [
     "--no-sandbox",
@@ -28,6 +28,7 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
+expect.set_options(timeout=20_000)  # a loaded machine is slow, not wrong
 WIDTH, HEIGHT, FPS = 320, 240, 15
 
 

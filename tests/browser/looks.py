@@ -32,7 +32,7 @@ async def open_quiet_page(browser: Browser, width: int = PHONE, **more: Any) -> 
     """A page in Lisbon, light, that fails its test for whatever the browser's console complains of."""
     known = {"timezone_id": "Europe/Lisbon", "locale": "en-GB", "viewport": {"width": width, "height": 800}}
     context = await browser.new_context(**(known | more))
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = await context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

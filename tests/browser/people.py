@@ -33,7 +33,7 @@ async def open_page(browser: Browser, url: str, *, width: int = 1280, zone: str 
         permissions=["camera", "microphone", "clipboard-read", "clipboard-write"],
     )
     await context.add_init_script(MICROPHONE_CLOCK)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = await context.new_page()
     await page.goto(url)
     return page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import statistics
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -314,8 +315,12 @@ async def expect_recordings(page: Page, consult: Consult) -> None:
             assert recording.faults == 0
             assert recording.frames > 5
             assert is_near(recording.colour, EXPERT_BLUE if EXPERT in words else PATIENT_ORANGE)
-            assert abs(recording.video_ms[0] - recording.audio_ms[0]) <= 600, "one begins long before the other"
-            assert abs(recording.video_ms[1] - recording.audio_ms[1]) <= 100, "sound and picture do not end together"
+            begin_ms = abs(recording.video_ms[0] - recording.audio_ms[0])
+            end_ms = abs(recording.video_ms[1] - recording.audio_ms[1])
+            # How well they fit is measured with flashes and beeps, in tests/integration/test_recording*.py. Both are
+            # there from end to end: a picture begins with its keyframe, and a starved browser sends the two unevenly.
+            assert begin_ms <= 600, f"{words}: one begins {begin_ms} ms before the other"
+            assert end_ms <= 300, f"{words}: one ends {end_ms} ms before the other"
     async with aiohttp.ClientSession() as stranger, stranger.get(links[0][0], allow_redirects=False) as answer:
         assert answer.status in (302, 303, 401, 403, 404), "a recording was given to somebody who is not signed in"
 
@@ -335,16 +340,31 @@ async def expect_playback(page: Page) -> None:
     turn = page.locator("li.turn:not(.turn-written)", has_text=script.EXPERT_SAYS[2][1].split()[-1]).first
     start_ms = int(await turn.get_attribute("data-start") or 0)
     await turn.get_by_role("button").first.click()
-    places: list[float | None] = []
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        await asyncio.sleep(0.5)
-        places = await page.evaluate(PLACES)
-        running = [place for place in places if place is not None]
-        if len(running) == 2 and max(running) - min(running) <= 120 and min(running) > start_ms + 500:
-            assert min(running) < start_ms + 16_000
+    clicked_s = time.monotonic()
+    windows: list[list[float]] = []
+    while time.monotonic() < clicked_s + 40:
+        windows.append(await watch_playback(page, start_ms, clicked_s))
+        if windows[-1] and statistics.median(windows[-1]) <= 100:
             return
-    raise AssertionError(f"after a click on the turn at {start_ms} the videos stand at {places}")
+    raise AssertionError(f"after a click on the turn at {start_ms} the videos stood apart by {windows} ms")
+
+
+async def watch_playback(page: Page, start_ms: int, clicked_s: float) -> list[float]:
+    """Return how far apart the two videos were, in ms, ten times within 2 s; empty unless both ran all the while.
+
+    None of them was before the turn, nor further than the time since the click allows.
+    """
+    apart: list[float] = []
+    for _ in range(10):
+        await asyncio.sleep(0.2)
+        places: list[float | None] = await page.evaluate(PLACES)
+        passed_ms = (time.monotonic() - clicked_s) * 1000
+        running = [place for place in places if place is not None]
+        assert all(start_ms - 100 <= place <= start_ms + passed_ms + 300 for place in running), (start_ms, places)
+        if len(running) != 2:
+            return []
+        apart.append(max(running) - min(running))
+    return apart
 
 
 def write_pdf(path: Path) -> Path:
