@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import av
+import pytest
 
 from signaling.recovery import UNTOUCHED_S, recover_apart
 
 START_WITHIN_S = 90
+
+pytestmark = pytest.mark.real_time  # another process records sound and picture
 
 
 async def test_what_a_process_writes_is_left_alone_until_it_is_dead(tmp_path: Path) -> None:
