@@ -31,7 +31,7 @@ from tests.browser.call_page import (
 from tests.browser.processes import Consult
 from tests.conftest import Database, Server
 
-pytestmark = pytest.mark.timeout(180)  # two Chromium processes on a busy machine
+pytestmark = pytest.mark.timeout(400)  # two Chromium processes on a busy machine
 
 LOST = "[data-band=line]:not([hidden])"
 KEPT = """Object.keys(sessionStorage).filter((one) => one.startsWith("consult-call "))

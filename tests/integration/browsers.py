@@ -27,7 +27,7 @@ from tests.impairment import Relay
 
 WIDTH, HEIGHT, FRAMES_PER_S = 160, 120, 15
 LOOPBACK = IceSettings(hosts=("127.0.0.1",))
-LIMIT_S = 15
+LIMIT_S = 40
 
 
 @pytest.fixture
