@@ -319,7 +319,10 @@ export class Call extends Emitter {
     this.#takeScreen(message.screen);
     this.setDevices(this.#devices);
     // The room had to open again and has forgotten what everybody was looking at.
-    if (seen && message.reopened_ms !== null && seen.at_ms <= message.reopened_ms) this.#connection.send(wire.recall(seen));
+    if (seen && message.reopened_ms !== null && seen.at_ms <= message.reopened_ms) {
+      this.#connection.send(wire.recall(seen));
+      this.#memory.keep({ seen }); // should this socket be lost before it is heard
+    }
     // Moved while the line was down; somebody else's later move counts more.
     if (message.view_by !== null && message.view_by !== this.me) this.#wishes.drop("show");
     this.#wishes.send();
