@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import AskedBy, NewPatient
 from consult.consultations import service as consultations
@@ -24,7 +26,6 @@ from consult.people.model import Staff
 from consult.records import service as records
 from consult.records.model import UploadedBy
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import WorkingBlock
 from consult.storage import BlobStore
 
 LENGTH = timedelta(minutes=30)
@@ -81,7 +82,7 @@ async def _staff(
     )
     if role is StaffRole.EXPERT:
         week = [WorkingBlock(weekday, time(9), time(17)) for weekday in range(5)]
-        await scheduling.set_working_hours(conn, staff_id, week)
+        await availability.set_working_hours(conn, staff_id, week)
     return await people.fetch_staff(conn, staff_id)
 
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from consult.domain.ids import CaseId, StaffId
-from consult.scheduling.model import DayLine, Slot, opens_until
+from consult.domain.slots import Slot
+from consult.scheduling.model import DayLine, opens_until
 
 FIRST_HOUR = 8
 LAST_HOUR = 17

@@ -11,11 +11,11 @@ from babel.dates import format_date
 
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
+from consult.domain.slots import Slot, day_bounds
 from consult.keys import POOL
 from consult.people import service as people
 from consult.scheduling import service
 from consult.scheduling.board import columns_of, needs_of, span_of, state_of
-from consult.scheduling.model import Slot, day_bounds
 from consult.web.params import day_in_query
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff

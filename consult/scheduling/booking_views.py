@@ -15,6 +15,7 @@ from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import ConsultError, InvalidInput, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import CaseId
+from consult.domain.slots import Slot, instant_of
 from consult.domain.words import N_
 from consult.keys import POOL
 from consult.notices import service as notices
@@ -22,7 +23,7 @@ from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import keep_link
-from consult.scheduling.model import DEFAULT_LENGTH, Slot, instant_of
+from consult.scheduling.model import DEFAULT_LENGTH
 from consult.web.forms import NOT_A_DATE, Form, read_form
 from consult.web.params import number_in_path
 from consult.web.render import reader_words, render

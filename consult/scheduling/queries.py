@@ -1,4 +1,4 @@
-"""SQL of working hours and appointments. `invitation_queries` holds that of links and visits."""
+"""SQL of appointments and of the time that they take. `invitation_queries` holds that of links and visits."""
 
 from __future__ import annotations
 
@@ -10,25 +10,13 @@ from typing import Any
 import asyncpg
 
 from consult.domain.ids import AppointmentId, CaseId, StaffId
-from consult.scheduling.model import Appointment, AppointmentDetails, DayLine, Slot, WorkingBlock
-
-EXPERT_LOCK = 0x5107  # the class of advisory locks that order the bookings of one expert
-
-LOCK_EXPERT = "select pg_advisory_xact_lock($1::integer, ($2::bigint % 2147483647)::integer)"
-
-LIST_WORKING_HOURS = """
-select expert_id, weekday, starts, ends from working_hours where expert_id = any($1::bigint[])
-order by expert_id, weekday, starts
-"""
-
-DELETE_WORKING_HOURS = "delete from working_hours where expert_id = $1"
-
-INSERT_WORKING_HOURS = "insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5)"
+from consult.domain.slots import Slot
+from consult.scheduling.model import Appointment, AppointmentDetails, DayLine
 
 LIST_TAKEN = """
-select expert_id, lower(during) as starts_at, upper(during) as ends_at
-from appointments
-where expert_id = any($1::bigint[]) and cancelled_at is null and during && tstzrange($2, $3)
+select expert_id, lower(blocked) as starts_at, upper(blocked) as ends_at
+from busy_times
+where expert_id = any($1::bigint[]) and blocked && tstzrange($2, $3)
 """
 
 INSERT_APPOINTMENT = """
@@ -36,6 +24,13 @@ insert into appointments (id, case_id, expert_id, during, booked_by, booked_at)
 values ($1, $2, $3, tstzrange($4, $5, '[)'), $6, $7)
 returning number
 """
+
+INSERT_BUSY_TIME = """
+insert into busy_times (id, expert_id, during, blocked, appointment_id)
+values ($1, $2, tstzrange($3, $4, '[)'), tstzrange($3, $4, '[)'), $5)
+"""
+
+DELETE_BUSY_TIMES = "delete from busy_times where appointment_id = $1"
 
 CANCEL_APPOINTMENT = """
 update appointments set cancelled_at = $2 where id = $1 and cancelled_at is null returning id
@@ -106,28 +101,6 @@ group by 1
 """
 
 
-async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
-    """Order the bookings of one expert until this transaction ends."""
-    await conn.execute(LOCK_EXPERT, EXPERT_LOCK, expert_id)
-
-
-async def list_working_hours(
-    conn: asyncpg.Connection, expert_ids: Sequence[StaffId]
-) -> dict[StaffId, list[WorkingBlock]]:
-    hours: dict[StaffId, list[WorkingBlock]] = {expert_id: [] for expert_id in expert_ids}
-    for row in await conn.fetch(LIST_WORKING_HOURS, list(expert_ids)):
-        hours[StaffId(row["expert_id"])].append(WorkingBlock(row["weekday"], row["starts"], row["ends"]))
-    return hours
-
-
-async def replace_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks: Sequence[WorkingBlock]) -> None:
-    await conn.execute(DELETE_WORKING_HOURS, expert_id)
-    await conn.executemany(
-        INSERT_WORKING_HOURS,
-        [(uuid.uuid4(), expert_id, block.weekday, block.starts, block.ends) for block in blocks],
-    )
-
-
 async def list_taken(
     conn: asyncpg.Connection, expert_ids: Sequence[StaffId], between: Slot
 ) -> dict[StaffId, list[Slot]]:
@@ -145,6 +118,7 @@ async def insert_appointment(
     number: int = await conn.fetchval(
         INSERT_APPOINTMENT, appointment_id, case_id, expert_id, slot.starts_at, slot.ends_at, booked_by, now
     )
+    await conn.execute(INSERT_BUSY_TIME, uuid.uuid4(), expert_id, slot.starts_at, slot.ends_at, appointment_id)
     return Appointment(
         id=appointment_id,
         number=number,
@@ -159,7 +133,10 @@ async def insert_appointment(
 
 
 async def cancel_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
-    return await conn.fetchval(CANCEL_APPOINTMENT, appointment_id, now) is not None
+    if await conn.fetchval(CANCEL_APPOINTMENT, appointment_id, now) is None:
+        return False
+    await conn.execute(DELETE_BUSY_TIMES, appointment_id)
+    return True
 
 
 async def fetch_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> AppointmentDetails | None:

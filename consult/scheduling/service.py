@@ -1,4 +1,4 @@
-"""Booking: working hours, free slots, appointments. Links and visits are in `invitations`, offered from here too.
+"""Booking: free slots and appointments. Links and visits are in `invitations`, offered from here too.
 
 Functions take a connection; who calls owns the transaction, except where a docstring says otherwise. The database never
 lets an expert's appointments overlap; the lock taken here only makes many people wait in line instead of in a deadlock.
@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from consult.availability import service as availability
 from consult.cases import service as cases
-from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.kinds import LONGEST, SHORTEST
+from consult.domain.slots import Slot, day_bounds, free_of, nearest
 from consult.domain.words import N_
-from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import queries
 from consult.scheduling.invitations import (
@@ -35,21 +36,10 @@ from consult.scheduling.links import read_number
 from consult.scheduling.model import (
     DEFAULT_LENGTH,
     JOIN_AFTER,
-    LONGEST,
-    MAX_BLOCKS_A_WEEK,
-    MAX_DAYS_AHEAD,
-    SHORTEST,
     Appointment,
     AppointmentDetails,
     DayLine,
     IssuedLink,
-    Slot,
-    WorkingBlock,
-    day_bounds,
-    free_of,
-    nearest,
-    slots_of,
-    wrong_blocks,
 )
 
 __all__ = [
@@ -61,7 +51,6 @@ __all__ = [
     "count_own_days",
     "end_visit",
     "fetch_appointment",
-    "fetch_working_hours",
     "find_for_new_link",
     "find_visit",
     "free_slots",
@@ -72,43 +61,13 @@ __all__ = [
     "list_expert_ids",
     "list_free_slots",
     "list_invited",
-    "list_working_hours",
     "open_invitation",
     "read_number",
     "revoke_links",
-    "set_working_hours",
 ]
 
 NEAR_DAYS = 14
-
-
-async def fetch_working_hours(conn: asyncpg.Connection, expert_id: StaffId) -> list[WorkingBlock]:
-    """Return an expert's week, ordered by day and start."""
-    hours = await queries.list_working_hours(conn, [expert_id])
-    return hours[expert_id]
-
-
-async def list_working_hours(
-    conn: asyncpg.Connection, expert_ids: Sequence[StaffId]
-) -> dict[StaffId, list[WorkingBlock]]:
-    """Return the weeks of several experts."""
-    return await queries.list_working_hours(conn, expert_ids)
-
-
-async def set_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks: Sequence[WorkingBlock]) -> None:
-    """Replace an expert's week. Appointments that were booked before stay.
-
-    Raises InvalidInput with fields `block-N` (its place from 0), NotFound if there is no such expert.
-    """
-    wrong = wrong_blocks(blocks)
-    if wrong:
-        raise InvalidInput({f"block-{place}": sentence for place, sentence in wrong.items()})
-    if len(blocks) > MAX_BLOCKS_A_WEEK:
-        raise InvalidInput({"hours": N_("These are too many rows for one week. Join hours that touch each other.")})
-    await _expert(conn, expert_id)
-    async with conn.transaction():
-        await queries.lock_expert(conn, expert_id)
-        await queries.replace_working_hours(conn, expert_id, blocks)
+MAX_DAYS_AHEAD = 366
 
 
 async def free_slots(
@@ -121,7 +80,7 @@ async def free_slots(
     now: datetime,
 ) -> list[Slot]:
     """Return an expert's free slots from day_from to day_to, both included. Days are the expert's. Raises NotFound."""
-    expert = await _expert(conn, expert_id)
+    expert = await availability.fetch_expert(conn, expert_id)
     return (await list_free_slots(conn, [expert], day_from, day_to, length, now=now))[expert_id]
 
 
@@ -137,16 +96,11 @@ async def list_free_slots(
     """Return the free slots of several experts, by two statements in all. Days are each expert's own."""
     day_to = min(day_to, day_from + timedelta(days=MAX_DAYS_AHEAD))
     ids = [expert.id for expert in experts]
-    hours = await queries.list_working_hours(conn, ids)
+    slots = await availability.list_slots(conn, experts, day_from, day_to, length)
     # A day somewhere on earth begins up to 14 hours before and ends up to 12 hours after that of UTC.
     widest = Slot(_utc(day_from) - timedelta(days=1), _utc(day_to) + timedelta(days=2))
     taken = await queries.list_taken(conn, ids, widest)
-    return {
-        expert.id: free_of(
-            slots_of(hours[expert.id], ZoneInfo(expert.time_zone), day_from, day_to, length), taken[expert.id], now
-        )
-        for expert in experts
-    }
+    return {expert_id: free_of(slots[expert_id], taken[expert_id], now) for expert_id in ids}
 
 
 async def book(
@@ -173,11 +127,11 @@ async def book(
         raise SlotInPast
     if slot.starts_at > now + timedelta(days=MAX_DAYS_AHEAD):
         raise SlotOutsideHours
-    expert = await _expert(conn, expert_id)
+    expert = await availability.fetch_expert(conn, expert_id)
     await cases.fetch_case(conn, case_id)
     try:
         async with conn.transaction():
-            await queries.lock_expert(conn, expert_id)
+            await availability.lock_expert(conn, expert_id)
             if not outside_hours and not await _is_working_slot(conn, expert, slot, length):
                 raise SlotOutsideHours
             appointment = await queries.insert_appointment(conn, case_id, expert_id, slot, booked_by, now)
@@ -245,18 +199,9 @@ async def find_for_new_link(
     return await queries.find_for_new_link(conn, number, email.strip(), now - JOIN_AFTER)
 
 
-async def _expert(conn: asyncpg.Connection, expert_id: StaffId) -> Staff:
-    staff = await people.fetch_staff(conn, expert_id)
-    if staff.role is not StaffRole.EXPERT:
-        raise NotFound("expert")
-    return staff
-
-
 async def _is_working_slot(conn: asyncpg.Connection, expert: Staff, slot: Slot, length: timedelta) -> bool:
-    hours = await queries.list_working_hours(conn, [expert.id])
-    zone = ZoneInfo(expert.time_zone)
-    day = slot.starts_at.astimezone(zone).date()
-    return slot in slots_of(hours[expert.id], zone, day, day, length)
+    day = slot.starts_at.astimezone(ZoneInfo(expert.time_zone)).date()
+    return slot in (await availability.list_slots(conn, [expert], day, day, length))[expert.id]
 
 
 async def _nearest_free(

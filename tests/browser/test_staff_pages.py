@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import AskedBy, NewPatient
 from consult.domain.clock import utc_now
@@ -21,7 +23,6 @@ from consult.keys import POOL, STORE
 from consult.records import service as records
 from consult.records.model import UploadedBy
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import WorkingBlock
 from tests.browser.chromium import open_browser
 from tests.browser.looks import DESKTOP, PHONE, check_look, open_quiet_page
 from tests.browser.people import sign_in
@@ -70,7 +71,7 @@ async def fill(server: Server, clinic: Clinic, now: datetime) -> Full:
         for number in range(24):
             await conn.execute(INSERT_RECORD, record.id, f"Report {number}", f"k{number}")
         day = [WorkingBlock(weekday, time(0), time(23, 59)) for weekday in range(7)]
-        await scheduling.set_working_hours(conn, clinic.other_expert, day)
+        await availability.set_working_hours(conn, clinic.other_expert, day)
         first = None
         for number in range(30):
             expert = (clinic.expert, clinic.other_expert)[number % 2]
@@ -136,7 +137,7 @@ async def test_a_time_is_booked_and_a_guest_invited_by_keyboard_alone(server: Se
     async with server.app[POOL].acquire() as conn:
         clinic = await open_clinic(conn, now=now)
         day = [WorkingBlock(weekday, time(0), time(23, 59)) for weekday in range(7)]
-        await scheduling.set_working_hours(conn, clinic.other_expert, day)
+        await availability.set_working_hours(conn, clinic.other_expert, day)
     async with (
         open_browser() as browser,
         open_staff_page(browser, server, "noor@clinic.example", DESKTOP) as page,

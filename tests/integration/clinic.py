@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import NewPatient
 from consult.domain.access import StaffRole
 from consult.domain.ids import CaseId, StaffId
 from consult.people import service as people
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import Appointment, IssuedLink, WorkingBlock
+from consult.scheduling.model import Appointment, IssuedLink
 
 NOW = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)  # a Monday
 PASSWORD = "correct horse battery staple"
@@ -57,7 +59,7 @@ async def open_clinic(conn: Any, *, now: datetime = NOW) -> Clinic:
         now=now,
     )
     blocks = [WorkingBlock(weekday, time(9), time(12)) for weekday in range(5)]
-    await scheduling.set_working_hours(conn, expert, blocks)
+    await availability.set_working_hours(conn, expert, blocks)
     return Clinic(scheduler, expert, other, await open_case(conn, scheduler, now=now))
 
 

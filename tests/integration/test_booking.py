@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
 from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.slots import Slot
 from consult.scheduling import queries
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import Slot, WorkingBlock
 from tests.conftest import Database
 from tests.integration.clinic import NOW, book_one, open_clinic
 
@@ -173,17 +175,17 @@ async def test_working_hours_are_replaced_as_a_whole(conn: Any) -> None:
         WorkingBlock(0, time(10), time(12)),
         WorkingBlock(6, time(8), time(9)),
     ]
-    await scheduling.set_working_hours(conn, clinic.other_expert, blocks)
-    assert await scheduling.fetch_working_hours(conn, clinic.other_expert) == blocks
-    await scheduling.set_working_hours(conn, clinic.other_expert, [])
-    assert await scheduling.fetch_working_hours(conn, clinic.other_expert) == []
+    await availability.set_working_hours(conn, clinic.other_expert, blocks)
+    assert await availability.fetch_working_hours(conn, clinic.other_expert) == blocks
+    await availability.set_working_hours(conn, clinic.other_expert, [])
+    assert await availability.fetch_working_hours(conn, clinic.other_expert) == []
 
 
 async def test_hours_that_overlap_or_end_before_they_start_change_nothing(conn: Any) -> None:
     clinic = await open_clinic(conn)
-    before = await scheduling.fetch_working_hours(conn, clinic.expert)
+    before = await availability.fetch_working_hours(conn, clinic.expert)
     with pytest.raises(InvalidInput) as wrong:
-        await scheduling.set_working_hours(
+        await availability.set_working_hours(
             conn,
             clinic.expert,
             [
@@ -193,9 +195,9 @@ async def test_hours_that_overlap_or_end_before_they_start_change_nothing(conn: 
             ],
         )
     assert set(wrong.value.fields) == {"block-1", "block-2"}
-    assert await scheduling.fetch_working_hours(conn, clinic.expert) == before
+    assert await availability.fetch_working_hours(conn, clinic.expert) == before
     with pytest.raises(NotFound):
-        await scheduling.set_working_hours(conn, clinic.scheduler, [])
+        await availability.set_working_hours(conn, clinic.scheduler, [])
 
 
 async def test_the_board_lists_a_day_of_a_zone_with_what_is_ready(conn: Any) -> None:

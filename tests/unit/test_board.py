@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.slots import Slot
 from consult.scheduling.board import LineState, columns_of, needs_of, span_of, state_of
-from consult.scheduling.model import Appointment, DayLine, Slot
+from consult.scheduling.model import Appointment, DayLine
 
 DAY = Slot(datetime(2026, 3, 12, tzinfo=UTC), datetime(2026, 3, 13, tzinfo=UTC))
 TEN = DAY.starts_at + timedelta(hours=10)

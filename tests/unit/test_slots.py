@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consult.scheduling.model import (
-    Slot,
-    WorkingBlock,
-    day_bounds,
-    free_of,
-    instant_of,
-    nearest,
-    slots_of,
-    wrong_blocks,
-)
+from consult.availability.model import WorkingBlock, slots_of, wrong_blocks
+from consult.domain.slots import Slot, day_bounds, free_of, instant_of, nearest
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SPRING = date(2026, 3, 29)  # 02:00 becomes 03:00

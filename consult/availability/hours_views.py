@@ -7,6 +7,8 @@ from datetime import time
 
 from aiohttp import web
 
+from consult.availability import service
+from consult.availability.model import MAX_BLOCKS_A_WEEK, WorkingBlock
 from consult.domain.access import StaffRole, may_set_hours
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput, NotFound
@@ -15,8 +17,6 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
 from consult.people.model import Staff
-from consult.scheduling import service
-from consult.scheduling.model import MAX_BLOCKS_A_WEEK, WorkingBlock
 from consult.web.forms import NOT_A_TIME, Form, read_form
 from consult.web.params import number_in_path
 from consult.web.render import render

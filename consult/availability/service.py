@@ -1,0 +1,75 @@
+"""When experts work: their weekly hours, and the slots that lie in them; taken or not is the business of `scheduling`.
+
+Functions take a connection; who calls owns the transaction, except where a docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from consult.availability import queries
+from consult.availability.model import MAX_BLOCKS_A_WEEK, WorkingBlock, slots_of, wrong_blocks
+from consult.domain.access import StaffRole
+from consult.domain.errors import InvalidInput, NotFound
+from consult.domain.ids import StaffId
+from consult.domain.slots import Slot
+from consult.domain.words import N_
+from consult.people import service as people
+from consult.people.model import Staff
+
+
+async def fetch_working_hours(conn: asyncpg.Connection, expert_id: StaffId) -> list[WorkingBlock]:
+    """Return an expert's week, ordered by day and start."""
+    hours = await queries.list_working_hours(conn, [expert_id])
+    return hours[expert_id]
+
+
+async def list_working_hours(
+    conn: asyncpg.Connection, expert_ids: Sequence[StaffId]
+) -> dict[StaffId, list[WorkingBlock]]:
+    """Return the weeks of several experts."""
+    return await queries.list_working_hours(conn, expert_ids)
+
+
+async def set_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks: Sequence[WorkingBlock]) -> None:
+    """Replace an expert's week. Appointments that were booked before stay.
+
+    Raises InvalidInput with fields `block-N` (its place from 0), NotFound if there is no such expert.
+    """
+    wrong = wrong_blocks(blocks)
+    if wrong:
+        raise InvalidInput({f"block-{place}": sentence for place, sentence in wrong.items()})
+    if len(blocks) > MAX_BLOCKS_A_WEEK:
+        raise InvalidInput({"hours": N_("These are too many rows for one week. Join hours that touch each other.")})
+    await fetch_expert(conn, expert_id)
+    async with conn.transaction():
+        await queries.lock_expert(conn, expert_id)
+        await queries.replace_working_hours(conn, expert_id, blocks)
+
+
+async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
+    """Let whoever else changes or books this expert's time wait until this transaction ends."""
+    await queries.lock_expert(conn, expert_id)
+
+
+async def list_slots(
+    conn: asyncpg.Connection, experts: Sequence[Staff], day_from: date, day_to: date, length: timedelta
+) -> dict[StaffId, list[Slot]]:
+    """Return the slots of the experts' hours from day_from to day_to, both included, taken or not; days are theirs."""
+    hours = await queries.list_working_hours(conn, [expert.id for expert in experts])
+    return {
+        expert.id: slots_of(hours[expert.id], ZoneInfo(expert.time_zone), day_from, day_to, length)
+        for expert in experts
+    }
+
+
+async def fetch_expert(conn: asyncpg.Connection, expert_id: StaffId) -> Staff:
+    """Return an expert's account. Raises NotFound, also if somebody else's account has this id."""
+    staff = await people.fetch_staff(conn, expert_id)
+    if staff.role is not StaffRole.EXPERT:
+        raise NotFound("expert")
+    return staff

@@ -1,0 +1,54 @@
+"""Stretches of time: what can be booked or is taken, days of a zone, local times that may not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """A stretch of time. Aware UTC; ends_at is not part of it."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+    def overlaps(self, other: Slot) -> bool:
+        return self.starts_at < other.ends_at and other.starts_at < self.ends_at
+
+
+def instant_of(local: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the instant of a naive local time: the first of two where the clock repeats it, None where it skips it."""
+    instant = local.replace(tzinfo=zone).astimezone(UTC)
+    return instant if instant.astimezone(zone).replace(tzinfo=None) == local else None
+
+
+def day_bounds(day: date, zone: ZoneInfo) -> Slot:
+    """Return the first instant of a day in a zone, and that of the next day: 23, 24 or 25 hours."""
+    return Slot(_midnight(day, zone), _midnight(day + timedelta(days=1), zone))
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    # Where the clock skips midnight, the zone's arithmetic gives the first instant after the gap.
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+def free_of(slots: Iterable[Slot], taken: Sequence[Slot], now: datetime) -> list[Slot]:
+    """Return the slots that begin after now and overlap nothing taken."""
+    busy = sorted(taken)
+    free: list[Slot] = []
+    first = 0
+    for slot in sorted(slots):
+        while first < len(busy) and busy[first].ends_at <= slot.starts_at:
+            first += 1
+        is_taken = first < len(busy) and busy[first].starts_at < slot.ends_at
+        if slot.starts_at > now and not is_taken:
+            free.append(slot)
+    return free
+
+
+def nearest(slots: Iterable[Slot], wanted_at: datetime, count: int = 3) -> list[Slot]:
+    """Return the slots closest to a wanted start, in the order of time."""
+    return sorted(sorted(slots, key=lambda slot: abs(slot.starts_at - wanted_at))[:count])
