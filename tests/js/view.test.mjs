@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, show, tidyView } from "../../static/js/room/protocol.js";
-import { judge } from "../../static/js/room/quality.js";
+import { judge, measure } from "../../static/js/room/quality.js";
 import { drag, place, rotate, sameView, toPage, toStage, unrotate, zoomTo } from "../../static/js/room/view.js";
 
 const PAGE = { width: 600, height: 800 };
@@ -63,9 +63,12 @@ test("a message that is no message, or of a type this page does not know, is not
 });
 
 test("a line is judged by what was lost and how long a round trip takes", () => {
-  const before = { packets: 1000, lost: 0, roundTrip_ms: 0 };
-  assert.equal(judge(before, { packets: 1300, lost: 2, roundTrip_ms: 60 }), "Good");
-  assert.equal(judge(before, { packets: 1300, lost: 20, roundTrip_ms: 60 }), "Weak");
-  assert.equal(judge(before, { packets: 1200, lost: 90, roundTrip_ms: 60 }), "Bad");
-  assert.equal(judge(before, { packets: 1300, lost: 0, roundTrip_ms: 500 }), "Weak");
+  const before = { at_ms: 0, received: 1000, lost: 0, sentLoss: 0, roundTrip_ms: 0, sentBytes: 0, receivedBytes: 0, freezes: 0 };
+  const word = (received, lost, roundTrip_ms) =>
+    judge(measure(before, { ...before, at_ms: 2000, received, lost, roundTrip_ms }));
+  assert.equal(word(1300, 2, 60), "Good");
+  assert.equal(word(1300, 20, 60), "Weak");
+  assert.equal(word(1200, 90, 60), "Bad");
+  assert.equal(word(1300, 0, 500), "Weak");
+  assert.equal(word(1008, 5, 60), "Good", "a few packets say nothing");
 });

@@ -308,6 +308,7 @@ export class Call extends Emitter {
     this.knocks = new Map(message.knocks.map((member) => [member.member_id, member]));
     this.view = message.view;
     this.viewBy = message.view_by;
+    this.#revision = 0; // no echo of this socket is older; that of a recall, which counts as 0, must reach the stage
     const known = new Set([...this.chat, ...message.chat].map(nameOf));
     this.#keepLines([...message.chat, ...lines.filter((line) => !known.has(nameOf(line)))]);
     this.#become("inside");
