@@ -38,7 +38,17 @@ SLOW_HEAD_S = 15  # how long a request's head may take; aiohttp's own default is
 KEEP_SESSIONS_EVERY_S = 60
 LAST_EVENTS_S = 0.3  # after the rooms are closed, what they told is still written down
 STOP_WORKER_S = 10
-FEATURES = ("people", "cases", "availability", "scheduling", "records", "consultations", "transcripts", "notices")
+FEATURES = (
+    "people",
+    "cases",
+    "availability",
+    "scheduling",
+    "boards",
+    "records",
+    "consultations",
+    "transcripts",
+    "notices",
+)
 
 
 async def create_app(settings: Settings, *, with_worker: bool = False) -> web.Application:

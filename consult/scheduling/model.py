@@ -72,24 +72,6 @@ class AppointmentDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class DayLine:
-    """One appointment as it stands on a board.
-
-    waiting_since: somebody is in the lobby and not let in yet. link_opened: a link of it was opened at least once.
-    """
-
-    appointment: Appointment
-    patient_name: str
-    diagnosis: str
-    record_count: int
-    question_count: int
-    link_opened: bool
-    waiting_since: datetime | None
-    call_started_at: datetime | None
-    call_ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class IssuedLink:
     """What a person needs to come in. It exists only in this moment: the database cannot give it back.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.slots import Slot
-from consult.scheduling.model import Appointment, AppointmentDetails, DayLine
+from consult.scheduling.model import Appointment, AppointmentDetails
 
 LIST_TAKEN = """
 select expert_id, lower(blocked) as starts_at, upper(blocked) as ends_at
@@ -64,40 +64,6 @@ join patients p on p.id = c.patient_id
 where a.cancelled_at is null and upper(a.during) > $3 and p.email <> ''
   and (a.number = $1 or lower(p.email) = lower($2))
 order by lower(a.during) limit 3
-"""
-
-# Who waits: the last word of a device in the lobby was that it waits, and the room did not close since.
-LIST_DAY = """
-select a.id, a.number, a.case_id, a.expert_id, lower(a.during) as starts_at, upper(a.during) as ends_at,
-       a.booked_by, a.booked_at, a.cancelled_at, p.name as patient_name, c.diagnosis,
-       (select count(*) from records r where r.case_id = a.case_id and r.removed_at is null) as record_count,
-       (select count(*) from questions q where q.case_id = a.case_id) as question_count,
-       exists (
-         select from visits v join invitations i on i.id = v.invitation_id where i.appointment_id = a.id
-       ) as link_opened,
-       (
-         select min(last.happened_at) from (
-           select distinct on (payload ->> 'member_id') kind, happened_at
-           from room_events
-           where appointment_id = a.id
-             and kind in ('MemberWaiting', 'MemberAdmitted', 'MemberJoined', 'MemberLeft')
-           order by payload ->> 'member_id', happened_at desc
-         ) last where last.kind = 'MemberWaiting'
-       ) as waiting_since,
-       k.started_at as call_started_at, k.ended_at as call_ended_at
-from appointments a
-join cases c on c.id = a.case_id
-join patients p on p.id = c.patient_id
-left join consultations k on k.appointment_id = a.id
-where a.cancelled_at is null and a.during && tstzrange($1, $2) and ($3::bigint is null or a.expert_id = $3)
-order by lower(a.during), a.number
-"""
-
-COUNT_BY_DAY = """
-select (lower(during) at time zone $3)::date as day, count(*) as appointments
-from appointments
-where cancelled_at is null and lower(during) >= $1 and lower(during) < $2 and ($4::bigint is null or expert_id = $4)
-group by 1
 """
 
 
@@ -157,30 +123,6 @@ async def find_for_new_link(
 ) -> list[AppointmentId]:
     rows = await conn.fetch(FIND_FOR_NEW_LINK, number, email, ended_after)
     return [AppointmentId(row["id"]) for row in rows]
-
-
-async def list_day(conn: asyncpg.Connection, bounds: Slot, expert_id: StaffId | None) -> list[DayLine]:
-    return [
-        DayLine(
-            appointment=_appointment(row),
-            patient_name=row["patient_name"],
-            diagnosis=row["diagnosis"],
-            record_count=row["record_count"],
-            question_count=row["question_count"],
-            link_opened=row["link_opened"],
-            waiting_since=row["waiting_since"],
-            call_started_at=row["call_started_at"],
-            call_ended_at=row["call_ended_at"],
-        )
-        for row in await conn.fetch(LIST_DAY, bounds.starts_at, bounds.ends_at, expert_id)
-    ]
-
-
-async def count_by_day(
-    conn: asyncpg.Connection, bounds: Slot, time_zone: str, expert_id: StaffId | None
-) -> dict[date, int]:
-    rows = await conn.fetch(COUNT_BY_DAY, bounds.starts_at, bounds.ends_at, time_zone, expert_id)
-    return {row["day"]: row["appointments"] for row in rows}
 
 
 def _appointment(row: Any) -> Appointment:

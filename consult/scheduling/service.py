@@ -17,7 +17,7 @@ from consult.cases import service as cases
 from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.kinds import LONGEST, SHORTEST
-from consult.domain.slots import Slot, day_bounds, free_of, nearest
+from consult.domain.slots import Slot, free_of, nearest
 from consult.domain.words import N_
 from consult.people.model import Staff
 from consult.scheduling import queries
@@ -38,7 +38,6 @@ from consult.scheduling.model import (
     JOIN_AFTER,
     Appointment,
     AppointmentDetails,
-    DayLine,
     IssuedLink,
 )
 
@@ -47,8 +46,6 @@ __all__ = [
     "Guest",
     "book",
     "cancel",
-    "count_by_day",
-    "count_own_days",
     "end_visit",
     "fetch_appointment",
     "find_for_new_link",
@@ -57,7 +54,6 @@ __all__ = [
     "invite_guest",
     "issue_link",
     "list_appointments",
-    "list_day",
     "list_expert_ids",
     "list_free_slots",
     "list_invited",
@@ -169,27 +165,6 @@ async def list_appointments(conn: asyncpg.Connection, case_id: CaseId) -> list[A
 async def list_expert_ids(conn: asyncpg.Connection, case_id: CaseId) -> set[StaffId]:
     """Return who has an appointment in a case, cancelled ones left out: the experts who may read it."""
     return await queries.list_expert_ids(conn, case_id)
-
-
-async def list_day(
-    conn: asyncpg.Connection, day: date, zone: ZoneInfo, *, expert_id: StaffId | None = None
-) -> list[DayLine]:
-    """Return the appointments of a day in a zone, in the order of time; of one expert if one is named."""
-    return await queries.list_day(conn, day_bounds(day, zone), expert_id)
-
-
-async def count_by_day(conn: asyncpg.Connection, day_from: date, day_to: date, zone: ZoneInfo) -> dict[date, int]:
-    """Return how many appointments begin on each day of a zone; days without any are left out."""
-    bounds = Slot(day_bounds(day_from, zone).starts_at, day_bounds(day_to, zone).ends_at)
-    return await queries.count_by_day(conn, bounds, zone.key, None)
-
-
-async def count_own_days(
-    conn: asyncpg.Connection, expert_id: StaffId, day_from: date, day_to: date, zone: ZoneInfo
-) -> dict[date, int]:
-    """Return how many appointments of one expert begin on each day."""
-    bounds = Slot(day_bounds(day_from, zone).starts_at, day_bounds(day_to, zone).ends_at)
-    return await queries.count_by_day(conn, bounds, zone.key, expert_id)
 
 
 async def find_for_new_link(

@@ -8,7 +8,6 @@ import uuid
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -198,39 +197,3 @@ async def test_hours_that_overlap_or_end_before_they_start_change_nothing(conn: 
     assert await availability.fetch_working_hours(conn, clinic.expert) == before
     with pytest.raises(NotFound):
         await availability.set_working_hours(conn, clinic.scheduler, [])
-
-
-async def test_the_board_lists_a_day_of_a_zone_with_what_is_ready(conn: Any) -> None:
-    clinic = await open_clinic(conn)
-    late = datetime(2026, 3, 10, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
-    for starts_at in (NINE, late):
-        await book_one(conn, clinic, starts_at)
-    lines = await scheduling.list_day(conn, TUESDAY, ZoneInfo("Europe/Berlin"))
-    assert [line.appointment.starts_at for line in lines] == [NINE, late]
-    assert (lines[0].patient_name, lines[0].record_count, lines[0].question_count) == ("Ana Ribeiro", 0, 1)
-    assert lines[0].waiting_since is None
-    assert not lines[0].link_opened
-    tomorrow = await scheduling.list_day(conn, date(2026, 3, 11), ZoneInfo("Europe/Berlin"))
-    assert [line.appointment.starts_at for line in tomorrow] == [late]  # it goes on past midnight
-    counts = await scheduling.count_by_day(conn, date(2026, 3, 9), date(2026, 3, 15), ZoneInfo("Europe/Berlin"))
-    assert counts == {TUESDAY: 2}
-
-
-async def test_somebody_in_the_lobby_is_seen_on_the_board_until_let_in(conn: Any) -> None:
-    clinic = await open_clinic(conn)
-    appointment, _link = await book_one(conn, clinic, NINE)
-
-    async def tell(kind: str, minute: int) -> None:
-        await conn.execute(
-            "insert into room_events values (gen_random_uuid(), $1, $2, 0, $3, $4)",
-            appointment.id, kind, NINE + timedelta(minutes=minute), {"member_id": "m1"},
-        )  # fmt: skip
-
-    async def waiting_since() -> datetime | None:
-        (line,) = await scheduling.list_day(conn, TUESDAY, ZoneInfo("Europe/Berlin"))
-        return line.waiting_since
-
-    await tell("MemberWaiting", -6)
-    assert await waiting_since() == NINE - timedelta(minutes=6)
-    await tell("MemberAdmitted", 1)
-    assert await waiting_since() is None

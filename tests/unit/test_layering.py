@@ -8,12 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FEATURES = ("people", "cases", "availability", "scheduling", "records", "consultations", "transcripts", "notices")
+FEATURES = (
+    "people",
+    "cases",
+    "availability",
+    "scheduling",
+    "boards",
+    "records",
+    "consultations",
+    "transcripts",
+    "notices",
+)
 FEATURE_USES = {  # whose services a feature's own service may call
     "people": set(),
     "cases": {"people"},
     "availability": {"people"},
     "scheduling": {"availability", "cases", "people"},
+    "boards": {"scheduling", "availability", "cases", "people"},
     "records": {"cases"},
     "consultations": {"scheduling", "cases", "people"},
     "transcripts": {"consultations"},

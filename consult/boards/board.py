@@ -2,67 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from consult.boards.model import BoardLine, KeptTime, LineState
 from consult.domain.ids import CaseId, StaffId
 from consult.domain.slots import Slot
-from consult.scheduling.model import DayLine, opens_until
+from consult.scheduling.model import opens_until
 
 FIRST_HOUR = 8
 LAST_HOUR = 17
 FEWEST_HOURS = 4
+SHORTEST_MIN = 10  # a block is drawn as long as that at least
 LATE_AFTER = timedelta(minutes=3)
 CHASE_RECORDS_WITHIN = timedelta(hours=48)
 
 
-class LineState(StrEnum):
-    """How an appointment stands now. LATE: its time came, nobody is there; MISSED: it went by without a call."""
-
-    OVER = "over"
-    LIVE = "live"
-    LOBBY = "lobby"
-    LATE = "late"
-    MISSED = "missed"
-    NO_RECORDS = "no_records"
-    READY = "ready"
-
-
-def state_of(line: DayLine, now: datetime) -> LineState:
-    appointment = line.appointment
+def state_of(line: BoardLine, now: datetime) -> LineState:
     if line.call_ended_at is not None:
         return LineState.OVER
+    links_open = now < opens_until(line.ends_at)
     if line.call_started_at is not None:
-        return LineState.LIVE if now < opens_until(appointment.ends_at) else LineState.OVER
-    if now >= appointment.ends_at:
-        return LineState.MISSED
-    if line.waiting_since is not None:
+        return LineState.LIVE if links_open else LineState.OVER
+    if line.waiting_since is not None and links_open:  # also after the end: somebody still sits there
         return LineState.LOBBY
-    if now >= appointment.starts_at + LATE_AFTER:
+    if now >= line.ends_at:
+        return LineState.MISSED
+    if now >= line.starts_at + LATE_AFTER:
         return LineState.LATE
-    if line.record_count == 0 and appointment.starts_at - now < CHASE_RECORDS_WITHIN:
+    if line.record_count == 0 and line.starts_at - now < CHASE_RECORDS_WITHIN:
         return LineState.NO_RECORDS
     return LineState.READY
 
 
+def may_move(line: BoardLine, now: datetime) -> bool:
+    """Whether an appointment can still be put elsewhere: before its start, and nobody waits or talks."""
+    return now < line.starts_at and line.call_started_at is None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One block of a column: an appointment, or a free slot (line is None). from_min: from the board's first hour."""
+    """One block of a column: an appointment, a time kept for somebody, or else a free slot.
+
+    from_min: from the board's first hour. can_move: it may be put elsewhere.
+    """
 
     slot: Slot
     from_min: int
     long_min: int
-    line: DayLine | None = None
+    line: BoardLine | None = None
     state: LineState | None = None
+    can_move: bool = False
+    kept: KeptTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    line: DayLine
+    """since: when it began to be so."""
+
+    line: BoardLine
     state: LineState
-    minutes: int  # how long it has been so
+    since: datetime
+    minutes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,40 +100,43 @@ def span_of(slots: Sequence[Slot], day: Slot) -> Span:
 
 def columns_of(
     expert_ids: Sequence[StaffId],
-    lines: Sequence[DayLine],
-    free: dict[StaffId, list[Slot]],
+    lines: Sequence[BoardLine],
+    free: Mapping[StaffId, Sequence[Slot]],
+    kept: Sequence[KeptTime],
     span: Span,
     now: datetime,
 ) -> dict[StaffId, list[Entry]]:
-    """Return each expert's blocks in the order of time."""
+    """Return each expert's blocks in the order of time; an appointment of a panel stands in the column of each."""
     columns: dict[StaffId, list[Entry]] = {expert_id: [] for expert_id in expert_ids}
     for line in lines:
-        slot = Slot(line.appointment.starts_at, line.appointment.ends_at)
-        column = columns.setdefault(line.appointment.expert_id, [])
-        column.append(_entry(slot, span, line, state_of(line, now)))
+        entry = replace(_entry(line.slot, span), line=line, state=state_of(line, now), can_move=may_move(line, now))
+        for expert_id in line.expert_ids:
+            columns.setdefault(expert_id, []).append(entry)
+    for time in kept:
+        columns.setdefault(time.expert_id, []).append(replace(_entry(time.slot, span), kept=time))
     for expert_id, slots in free.items():
-        columns[expert_id] += [_entry(slot, span) for slot in slots]
+        columns.setdefault(expert_id, []).extend(_entry(slot, span) for slot in slots)
     return {expert_id: sorted(entries, key=lambda entry: entry.slot) for expert_id, entries in columns.items()}
 
 
-def _entry(slot: Slot, span: Span, line: DayLine | None = None, state: LineState | None = None) -> Entry:
+def _entry(slot: Slot, span: Span) -> Entry:
     begin = max(span.minute_of(slot.starts_at), 0)
     end = min(span.minute_of(slot.ends_at), (span.last_hour - span.first_hour) * 60)
-    return Entry(slot, begin, max(end - begin, 10), line, state)
+    return Entry(slot, begin, max(end - begin, SHORTEST_MIN))
 
 
-def needs_of(lines: Sequence[DayLine], now: datetime) -> list[Need]:
+def needs_of(lines: Sequence[BoardLine], now: datetime) -> list[Need]:
     """Return what needs a hand, most urgent first: who waits, who is missing, whose records are missing."""
     order = [LineState.LOBBY, LineState.LATE, LineState.NO_RECORDS]
     needs: list[Need] = []
     chased: set[CaseId] = set()
-    for line in sorted(lines, key=lambda one: one.appointment.starts_at):
+    for line in sorted(lines, key=lambda one: one.starts_at):
         state = state_of(line, now)
         if state is LineState.NO_RECORDS:  # a case is chased once, for its next call
-            if line.appointment.case_id in chased:
+            if line.case_id in chased:
                 continue
-            chased.add(line.appointment.case_id)
-        since = line.waiting_since if state is LineState.LOBBY else line.appointment.starts_at
+            chased.add(line.case_id)
+        since = line.waiting_since if state is LineState.LOBBY else line.starts_at
         if state in order and since is not None:
-            needs.append(Need(line, state, max(int((now - since) // timedelta(minutes=1)), 0)))
-    return sorted(needs, key=lambda need: (order.index(need.state), need.line.appointment.starts_at))
+            needs.append(Need(line, state, since, max(int((now - since) // timedelta(minutes=1)), 0)))
+    return sorted(needs, key=lambda need: (order.index(need.state), need.since))

@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from babel.dates import format_date
 
+from consult.boards import service
+from consult.boards.board import columns_of, needs_of, span_of, state_of
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
-from consult.domain.slots import Slot, day_bounds
+from consult.domain.slots import day_bounds
 from consult.keys import POOL
 from consult.people import service as people
-from consult.scheduling import service
-from consult.scheduling.board import columns_of, needs_of, span_of, state_of
+from consult.scheduling import service as scheduling
 from consult.web.params import day_in_query
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
@@ -35,18 +36,18 @@ async def show_board(request: web.Request) -> web.Response:
     bounds = day_bounds(day, zone)
     async with request.app[POOL].acquire() as conn:
         experts = await people.list_experts(conn)
-        lines = await service.list_day(conn, day, zone)
-        urgent = await service.list_day(conn, today, zone) + await service.list_day(conn, today + ONE_DAY, zone)
+        lines = await service.list_lines(conn, day, day, zone)
+        urgent = await service.list_lines(conn, today, today + ONE_DAY, zone)
         counts = await service.count_by_day(conn, monday, monday + 6 * ONE_DAY, zone)
-        ahead = await service.list_free_slots(conn, experts, day - ONE_DAY, day + ONE_DAY, now=now)
+        kept = await service.list_kept(conn, [expert.id for expert in experts], bounds, now=now)
+        ahead = await scheduling.list_free_slots(conn, experts, day - ONE_DAY, day + ONE_DAY, now=now)
     free = {
         expert_id: [slot for slot in slots if bounds.starts_at <= slot.starts_at < bounds.ends_at]
         for expert_id, slots in ahead.items()
     }
-    taken = [Slot(line.appointment.starts_at, line.appointment.ends_at) for line in lines]
+    taken = [*(line.slot for line in lines), *(one.slot for one in kept)]
     span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds)
-    columns = columns_of([expert.id for expert in experts], lines, free, span, now)
-    by_id = {line.appointment.id: line for line in urgent}
+    columns = columns_of([expert.id for expert in experts], lines, free, kept, span, now)
     return render(
         request,
         "staff/board.html",
@@ -59,7 +60,7 @@ async def show_board(request: web.Request) -> web.Response:
             "columns": columns,
             "span": span,
             "now_min": span.minute_of(now) if day == today else None,
-            "needs": needs_of(list(by_id.values()), now),
+            "needs": needs_of(urgent, now),
             "expert_names": {expert.id: expert.name for expert in experts},
             "call_count": len(lines),
             "done_count": sum(line.call_ended_at is not None for line in lines),
@@ -84,8 +85,8 @@ async def show_today(request: web.Request) -> web.Response:
     today = now.astimezone(zone).date()
     day = day_in_query(request, today)
     async with request.app[POOL].acquire() as conn:
-        lines = await service.list_day(conn, day, zone, expert_id=staff.id)
-        counts = await service.count_own_days(conn, staff.id, today, today + 14 * ONE_DAY, zone)
+        lines = await service.list_lines(conn, day, day, zone, expert_id=staff.id)
+        counts = await service.count_by_day(conn, today, today + 14 * ONE_DAY, zone, expert_id=staff.id)
     upcoming = sorted(one for one in counts if one > day)
     return render(
         request,

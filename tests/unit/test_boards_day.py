@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from consult.boards.board import columns_of, may_move, needs_of, span_of, state_of
+from consult.boards.model import BoardLine, KeptTime, LineState
 from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
-from consult.scheduling.board import LineState, columns_of, needs_of, span_of, state_of
-from consult.scheduling.model import Appointment, DayLine
 
 DAY = Slot(datetime(2026, 3, 12, tzinfo=UTC), datetime(2026, 3, 13, tzinfo=UTC))
 TEN = DAY.starts_at + timedelta(hours=10)
@@ -19,19 +20,25 @@ EXPERT = StaffId(3)
 MINUTE = timedelta(minutes=1)
 
 
-def line(starts_at: datetime = TEN, *, records: int = 2) -> DayLine:
-    appointment = Appointment(
-        AppointmentId(uuid.uuid4()),
-        1,
-        CaseId(7),
-        EXPERT,
-        starts_at,
-        starts_at + 45 * MINUTE,
-        StaffId(1),
-        DAY.starts_at,
-        None,
+def line(starts_at: datetime = TEN, *, records: int = 2, others: tuple[StaffId, ...] = ()) -> BoardLine:
+    return BoardLine(
+        id=AppointmentId(uuid.uuid4()),
+        case_id=CaseId(7),
+        expert_ids=(EXPERT, *others),
+        starts_at=starts_at,
+        ends_at=starts_at + 45 * MINUTE,
+        kind=ConsultationKind.FIRST_REVIEW,
+        sequence=0,
+        patient_name="Ana Ribeiro",
+        patient_time_zone=None,
+        diagnosis="Lung cancer",
+        record_count=records,
+        question_count=1,
+        link_opened=False,
+        waiting_since=None,
+        call_started_at=None,
+        call_ended_at=None,
     )
-    return DayLine(appointment, "Ana Ribeiro", "Lung cancer", records, 1, False, None, None, None)
 
 
 def test_an_appointment_goes_through_its_states() -> None:
@@ -45,6 +52,26 @@ def test_an_appointment_goes_through_its_states() -> None:
     assert state_of(replace(booked, call_started_at=TEN), TEN + 90 * MINUTE) is LineState.LIVE
     assert state_of(replace(booked, call_started_at=TEN, call_ended_at=TEN), TEN) is LineState.OVER
     assert state_of(booked, TEN + 45 * MINUTE) is LineState.MISSED
+
+
+def test_who_still_waits_after_the_end_is_seen_until_the_links_close() -> None:
+    waiting = replace(line(), waiting_since=TEN)
+    assert state_of(waiting, TEN + 60 * MINUTE) is LineState.LOBBY
+    assert state_of(waiting, TEN + timedelta(hours=3)) is LineState.MISSED
+
+
+def test_what_has_begun_stays_where_it_is() -> None:
+    assert may_move(line(), TEN - MINUTE)
+    assert not may_move(line(), TEN)
+    assert not may_move(replace(line(), call_started_at=TEN - 5 * MINUTE), TEN - MINUTE)
+
+
+def test_a_panel_stands_in_the_column_of_each_expert_and_a_kept_time_is_neither_free_nor_booked() -> None:
+    other, panel = StaffId(4), line(others=(StaffId(4),))
+    kept = KeptTime(other, Slot(TEN + 60 * MINUTE, TEN + 90 * MINUTE), "Omar Said", TEN + 15 * MINUTE)
+    columns = columns_of([EXPERT, other], [panel], {}, [kept], span_of([panel.slot, kept.slot], DAY), TEN)
+    assert [entry.line for entry in columns[EXPERT]] == [panel]
+    assert [(entry.line, entry.kept) for entry in columns[other]] == [(panel, None), (None, kept)]
 
 
 def test_who_waits_comes_before_who_is_late_and_that_before_missing_records() -> None:
@@ -85,8 +112,8 @@ def test_an_empty_day_shows_the_usual_hours() -> None:
 def test_a_column_holds_appointments_and_free_times_in_order_and_within_the_day() -> None:
     past_midnight = line(DAY.ends_at - 10 * MINUTE)
     free = Slot(TEN - 60 * MINUTE, TEN - 15 * MINUTE)
-    span = span_of([free, Slot(past_midnight.appointment.starts_at, past_midnight.appointment.ends_at)], DAY)
-    columns = columns_of([EXPERT], [past_midnight, line()], {EXPERT: [free]}, span, TEN)
+    span = span_of([free, past_midnight.slot], DAY)
+    columns = columns_of([EXPERT], [past_midnight, line()], {EXPERT: [free]}, [], span, TEN)
     entries = columns[EXPERT]
     assert [entry.slot.starts_at for entry in entries] == sorted(entry.slot.starts_at for entry in entries)
     assert [entry.line is None for entry in entries] == [True, False, False]
