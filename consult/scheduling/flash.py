@@ -21,13 +21,13 @@ COOKIE = "consult_link"
 LIVES_S = 120
 
 
-def keep_link(request: web.Request, response: web.Response, link: IssuedLink) -> None:
-    """Put a link into the browser's pocket for the next page."""
+def keep_link(request: web.Request, response: web.Response, link: IssuedLink, *, page: str | None = None) -> None:
+    """Put a link into the browser's pocket for the next page: the appointment's, or the one that is named."""
     body = f"{link.invitation_id.hex}.{link.number}.{link.secret}.{link.code}"
     response.set_cookie(
         _name(request),
         f"{body}.{_mac(request, link.appointment_id, body)}",
-        path=_path(link.appointment_id),
+        path=page or _path(link.appointment_id),
         max_age=LIVES_S,
         httponly=True,
         secure=request.app[SETTINGS].secure,
@@ -46,9 +46,12 @@ def take_link(request: web.Request, appointment_id: AppointmentId) -> IssuedLink
     return IssuedLink(InvitationId(uuid.UUID(hex=invitation)), appointment_id, int(number), secret, code)
 
 
-def drop_link(request: web.Request, response: web.Response, appointment_id: AppointmentId) -> None:
+def drop_link(
+    request: web.Request, response: web.Response, appointment_id: AppointmentId, *, page: str | None = None
+) -> None:
     secure = request.app[SETTINGS].secure
-    response.del_cookie(_name(request), path=_path(appointment_id), secure=secure, httponly=True, samesite="Strict")
+    path = page or _path(appointment_id)
+    response.del_cookie(_name(request), path=path, secure=secure, httponly=True, samesite="Strict")
 
 
 def _name(request: web.Request) -> str:

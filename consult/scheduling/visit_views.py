@@ -23,6 +23,7 @@ from consult.records import service as records
 from consult.records.model import UNNAMED, Record, UploadedBy
 from consult.scheduling.join_views import routes
 from consult.scheduling.model import Visit
+from consult.scheduling.visit_patient import require_patient, to
 from consult.scheduling.visit_steps import (
     STEPS_COOKIE,
     TITLES,
@@ -76,9 +77,9 @@ class Failure:
 async def show_next(request: web.Request) -> web.Response:
     visit = await require_visit(request)
     if await _ended(request, visit) is not None:
-        return _to("/visit/after")
+        return to("/visit/after")
     step = first_open(steps_of(visit), _done(request, visit))
-    return _to(step.href if step else "/visit/call")
+    return to(step.href if step else "/visit/call")
 
 
 @routes.get("/visit/when")
@@ -110,7 +111,7 @@ async def finish_step(request: web.Request) -> web.Response:
     if step is None:
         raise NotFound("step")
     following = steps[steps.index(step) + 1 :]
-    answer = _to(following[0].href if following else "/visit/call")
+    answer = to(following[0].href if following else "/visit/call")
     done = write_done({*_done(request, visit), step}, visit.id)
     set_cookie(request, answer, STEPS_COOKIE, done, max_age_s=STEPS_COOKIE_S)
     return answer
@@ -131,7 +132,7 @@ async def learn_time_zone(request: web.Request) -> web.Response:
 
 @routes.post("/visit/questions")
 async def ask_question(request: web.Request) -> web.Response:
-    visit = await _require_patient(request)
+    visit = await require_patient(request)
     form = await read_form(request)
     text = form.text("question", max_chars=MAX_QUESTION_CHARS)
     question: Question | None = None
@@ -146,13 +147,13 @@ async def ask_question(request: web.Request) -> web.Response:
             return await _show_step(request, visit, Step.RECORDS, form=form, status=422)
         raise InvalidInput(form.errors)
     if wants_page(request):
-        return _to("/visit/records#questions")
+        return to("/visit/records#questions")
     return web.json_response({"id": str(question.id), "text": question.text, "remove": _question_path(question.id)})
 
 
 @routes.post("/visit/questions/{id}/remove")
 async def remove_question(request: web.Request) -> web.Response:
-    visit = await _require_patient(request)
+    visit = await require_patient(request)
     form = Form(reader_words(request), {})
     try:
         async with request.app[POOL].acquire() as conn:
@@ -162,13 +163,13 @@ async def remove_question(request: web.Request) -> web.Response:
             raise
         form.take(wrong)
         return await _show_step(request, visit, Step.RECORDS, form=form, status=422)
-    return _to("/visit/records#questions") if wants_page(request) else web.json_response({})
+    return to("/visit/records#questions") if wants_page(request) else web.json_response({})
 
 
 @routes.post("/visit/records")
 async def add_records(request: web.Request) -> web.Response:
     """Keep what was sent: one file from a script, any number from a form."""
-    visit = await _require_patient(request)
+    visit = await require_patient(request)
     if wants_page(request):
         return await _take_all(request, visit)
     file = await read_upload(request)
@@ -189,11 +190,11 @@ async def add_records(request: web.Request) -> web.Response:
 
 @routes.post("/visit/records/{id}/remove")
 async def remove_record(request: web.Request) -> web.Response:
-    visit = await _require_patient(request)
+    visit = await require_patient(request)
     record_id = RecordId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn:
         await records.remove_record(conn, visit.case_id, record_id, uploaded_by=UploadedBy.PATIENT, now=utc_now())
-    return _to("/visit/records#records") if wants_page(request) else web.json_response({})
+    return to("/visit/records#records") if wants_page(request) else web.json_response({})
 
 
 @routes.get("/visit/after")
@@ -201,19 +202,11 @@ async def show_after(request: web.Request) -> web.Response:
     visit = await require_visit(request)
     ended_at = await _ended(request, visit)
     if ended_at is None and utc_now() < visit.ends_at:
-        return _to("/visit")
+        return to("/visit")
     values: dict[str, Any] = {"took_place": ended_at is not None, "first_name": visit.name.split()[0]}
     if ended_at is not None:
         values["ended"] = in_one_line(ended_at, zone_of(visit), reader_words(request))
     return render(request, "patient/after.html", values)
-
-
-async def _require_patient(request: web.Request) -> Visit:
-    """Return the patient's visit. For a guest, records and questions are not there: NotFound (SECURITY 9)."""
-    visit = await require_visit(request)
-    if visit.is_guest:
-        raise NotFound("of the patient")
-    return visit
 
 
 async def _take_all(request: web.Request, visit: Visit) -> web.Response:
@@ -233,7 +226,7 @@ async def _take_all(request: web.Request, visit: Visit) -> web.Response:
         return await _show_step(request, visit, Step.RECORDS, form=form, status=422)
     if failures:
         return await _show_step(request, visit, Step.RECORDS, failures=failures, status=422)
-    return _to("/visit/records#records")
+    return to("/visit/records#records")
 
 
 async def _keep(request: web.Request, visit: Visit, file: IncomingFile) -> Record:
@@ -262,9 +255,9 @@ async def _show_step(
     status: int = 200,
 ) -> web.Response:
     if await _ended(request, visit) is not None:
-        return _to("/visit/after")
+        return to("/visit/after")
     if step not in steps_of(visit):
-        return _to("/visit")
+        return to("/visit")
     words = reader_words(request)
     kept: list[Record] = []
     asked: list[Question] = []
@@ -319,7 +312,3 @@ def _counted(record_count: int, question_count: int, words: Words) -> str:
 
 def _question_path(question_id: QuestionId) -> str:
     return f"/visit/questions/{question_id}/remove"
-
-
-def _to(place: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": place})

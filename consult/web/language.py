@@ -20,6 +20,12 @@ async def choose_language(request: web.Request) -> web.Response:
     language = form.choice("language", request.app[LANGUAGES].codes)
     form.raise_if_wrong()
     response = web.Response(status=303, headers={"Location": own_path(form.text("back", max_chars=500))})
+    keep_language(request, response, language)
+    return response
+
+
+def keep_language(request: web.Request, response: web.StreamResponse, language: str) -> None:
+    """Have this browser read the language from now on."""
     response.set_cookie(
         "language",
         language,
@@ -29,7 +35,6 @@ async def choose_language(request: web.Request) -> web.Response:
         httponly=True,
         secure=request.app[SETTINGS].secure,
     )
-    return response
 
 
 @routes.get("/words/{language}.json")

@@ -16,6 +16,8 @@ LIMITS: dict[str, dict[str, str]] = {
     "join": {"address": "60/10 minutes", "account": "20/10 minutes"},
     "new_link": {"address": "10/hour", "account": "3/hour"},
     "upload": {"address": "120/hour", "account": "60/hour"},
+    "hold": {"address": "120/hour", "account": "40/hour"},
+    "invite": {"address": "60/hour", "account": "20/hour"},
     "demo": {"address": "120/minute"},
 }
 

@@ -1,0 +1,78 @@
+"""What a person may settle for themselves from their link: the language, and having the link sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from consult.cases import service as cases
+from consult.domain.clock import utc_now
+from consult.domain.errors import TooManyTries
+from consult.keys import LIMITER, POOL
+from consult.notices import service as notices
+from consult.scheduling import service as scheduling
+from consult.scheduling.model import Visit
+from consult.scheduling.visit_patient import back_to, for_patients, read_own_form
+from consult.web.address import client_address
+from consult.web.language import keep_language
+from consult.web.render import render
+from consult.web.session import require_visit
+from consult.web.words import LANGUAGES
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/visit/language")
+async def show_languages(request: web.Request) -> web.Response:
+    await require_visit(request)
+    return render(request, "patient/language.html")
+
+
+@routes.post("/visit/language")
+async def choose_language(request: web.Request) -> web.Response:
+    """Read on in this language, and, if it is the patient's choice, have mails written in it too."""
+    visit = await require_visit(request)
+    form = await read_own_form(request)
+    language = form.choice("language", request.app[LANGUAGES].codes)
+    form.raise_if_wrong()
+    if not visit.is_guest:
+        async with request.app[POOL].acquire() as conn:
+            await cases.choose_language(conn, visit.patient_id, language)
+    response = back_to(form, "/visit/when")
+    keep_language(request, response, language)
+    return response
+
+
+@routes.get("/visit/link")
+@for_patients
+async def show_link_page(request: web.Request, visit: Visit) -> web.Response:
+    return await _show_link_page(request, visit)
+
+
+@routes.post("/visit/link")
+@for_patients
+async def send_link_again(request: web.Request, visit: Visit) -> web.Response:
+    """Send a further link to the address on file. Those from before stay good."""
+    try:
+        await request.app[LIMITER].hit("new_link", address=client_address(request), account=str(visit.patient_id))
+    except TooManyTries as error:
+        return await _show_link_page(request, visit, {"too_many": True}, status=error.status)
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        was_queued = await notices.queue_new_link(conn, visit.appointment_id, utc_now())
+    return await _show_link_page(request, visit, {"asked": was_queued})
+
+
+async def _show_link_page(
+    request: web.Request, visit: Visit, more: dict[str, Any] | None = None, *, status: int = 200
+) -> web.Response:
+    async with request.app[POOL].acquire() as conn:
+        details = await scheduling.fetch_appointment(conn, visit.appointment_id)
+    values = {"address": hint_of(details.patient_email), "asked": False, "too_many": False}
+    return render(request, "patient/link.html", values | (more or {}), status=status)
+
+
+def hint_of(email: str) -> str:
+    """Return an address so that its owner knows it and nobody else learns it: a…@example.org; "" if there is none."""
+    name, at, place = email.rpartition("@")
+    return f"{name[:1]}…@{place}" if at else ""
