@@ -1,27 +1,64 @@
-"""SQL of experts' working hours, and the lock that orders what changes an expert's time."""
+"""SQL of experts' time: weekly hours, what differs from them, rules; and the lock that orders what changes it.
+
+The end of a day is 24:00 in the database and 00:00 in Python, which has no 24:00.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from consult.availability.model import WorkingBlock
+from consult.availability.model import ExpertRules, ExpertTime, Travel, WorkingBlock
 from consult.domain.ids import StaffId
+from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
+from consult.domain.slots import Slot
+from consult.domain.zones import DAY_S
 
 EXPERT_LOCK = 0x5107  # the class of advisory locks that order the bookings of one expert
 
 LOCK_EXPERT = "select pg_advisory_xact_lock($1::integer, ($2::bigint % 2147483647)::integer)"
 
 LIST_WORKING_HOURS = """
-select expert_id, weekday, starts, ends from working_hours where expert_id = any($1::bigint[])
+select expert_id, weekday, starts, extract(epoch from ends)::integer as ends_s
+from working_hours where expert_id = any($1::bigint[])
 order by expert_id, weekday, starts
 """
 
 DELETE_WORKING_HOURS = "delete from working_hours where expert_id = $1"
 
-INSERT_WORKING_HOURS = "insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5)"
+INSERT_WORKING_HOURS = """
+insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5::text::time)
+"""
+
+LIST_RULES = """
+select expert_id, buffer_before_min, buffer_after_min, preparation_min, preparation_per_record_min,
+       preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h
+from expert_rules where expert_id = any($1::bigint[])
+"""
+
+LIST_KINDS = "select expert_id, kind, length_min from expert_kinds where expert_id = any($1::bigint[])"
+
+LIST_DAY_HOURS = """
+select expert_id, day, starts, extract(epoch from ends)::integer as ends_s
+from day_hours where expert_id = any($1::bigint[])
+order by expert_id, day, starts
+"""
+
+LIST_ABSENCES = """
+select expert_id, lower(during) as starts_at, upper(during) as ends_at
+from absences where expert_id = any($1::bigint[])
+order by expert_id, during
+"""
+
+LIST_TRAVELS = """
+select expert_id, lower(days) as day_from, upper(days) - 1 as day_to, time_zone
+from travels where expert_id = any($1::bigint[])
+order by expert_id, days
+"""
 
 
 async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
@@ -34,7 +71,7 @@ async def list_working_hours(
 ) -> dict[StaffId, list[WorkingBlock]]:
     hours: dict[StaffId, list[WorkingBlock]] = {expert_id: [] for expert_id in expert_ids}
     for row in await conn.fetch(LIST_WORKING_HOURS, list(expert_ids)):
-        hours[StaffId(row["expert_id"])].append(WorkingBlock(row["weekday"], row["starts"], row["ends"]))
+        hours[StaffId(row["expert_id"])].append(_block(row["weekday"], row["starts"], row["ends_s"]))
     return hours
 
 
@@ -42,5 +79,63 @@ async def replace_working_hours(conn: asyncpg.Connection, expert_id: StaffId, bl
     await conn.execute(DELETE_WORKING_HOURS, expert_id)
     await conn.executemany(
         INSERT_WORKING_HOURS,
-        [(uuid.uuid4(), expert_id, block.weekday, block.starts, block.ends) for block in blocks],
+        [(uuid.uuid4(), expert_id, block.weekday, block.starts, _end_of(block)) for block in blocks],
     )
+
+
+async def fetch_times(conn: asyncpg.Connection, zones: dict[StaffId, ZoneInfo]) -> dict[StaffId, ExpertTime]:
+    """Return the time of each expert. zones: where each is at home."""
+    ids = list(zones)
+    weeks = await list_working_hours(conn, ids)
+    rules = {row["expert_id"]: _rules(row) for row in await conn.fetch(LIST_RULES, ids)}
+    lengths: dict[int, dict[ConsultationKind, timedelta]] = {}
+    for row in await conn.fetch(LIST_KINDS, ids):
+        lengths.setdefault(row["expert_id"], {})[ConsultationKind(row["kind"])] = timedelta(minutes=row["length_min"])
+    days: dict[int, dict[date, list[WorkingBlock]]] = {}
+    for row in await conn.fetch(LIST_DAY_HOURS, ids):
+        blocks = days.setdefault(row["expert_id"], {}).setdefault(row["day"], [])
+        if row["starts"] is not None:
+            blocks.append(_block(row["day"].weekday(), row["starts"], row["ends_s"]))
+    absences: dict[int, list[Slot]] = {}
+    for row in await conn.fetch(LIST_ABSENCES, ids):
+        absences.setdefault(row["expert_id"], []).append(Slot(row["starts_at"], row["ends_at"]))
+    travels: dict[int, list[Travel]] = {}
+    for row in await conn.fetch(LIST_TRAVELS, ids):
+        travel = Travel(row["day_from"], row["day_to"], ZoneInfo(row["time_zone"]))
+        travels.setdefault(row["expert_id"], []).append(travel)
+    return {
+        expert_id: ExpertTime(
+            expert_id=expert_id,
+            home_zone=zones[expert_id],
+            week=weeks[expert_id],
+            rules=rules.get(expert_id, ExpertRules()),
+            lengths=lengths.get(expert_id, USUAL_LENGTHS),
+            day_hours=days.get(expert_id, {}),
+            absences=absences.get(expert_id, ()),
+            travels=travels.get(expert_id, ()),
+        )
+        for expert_id in ids
+    }
+
+
+def _rules(row: asyncpg.Record) -> ExpertRules:
+    return ExpertRules(
+        buffer_before=timedelta(minutes=row["buffer_before_min"]),
+        buffer_after=timedelta(minutes=row["buffer_after_min"]),
+        preparation=timedelta(minutes=row["preparation_min"]),
+        preparation_per_record=timedelta(minutes=row["preparation_per_record_min"]),
+        preparation_most=timedelta(minutes=row["preparation_most_min"]),
+        notice=timedelta(hours=row["notice_h"]),
+        horizon=timedelta(days=row["horizon_days"]),
+        daily_limit=row["daily_limit"],
+        changes_until=timedelta(hours=row["changes_until_h"]),
+    )
+
+
+def _block(weekday: int, starts: time, ends_s: int) -> WorkingBlock:
+    minutes = ends_s % DAY_S // 60
+    return WorkingBlock(weekday, starts, time(minutes // 60, minutes % 60))
+
+
+def _end_of(block: WorkingBlock) -> str:
+    return f"{block.ends_s // 3600:02}:{block.ends_s // 60 % 60:02}"

@@ -1,4 +1,4 @@
-"""When experts work: their weekly hours, and the slots that lie in them; taken or not is the business of `scheduling`.
+"""When experts work: their hours, what differs from them, their rules. What is taken is the business of `scheduling`.
 
 Functions take a connection; who calls owns the transaction, except where a docstring says otherwise.
 """
@@ -6,17 +6,15 @@ Functions take a connection; who calls owns the transaction, except where a docs
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from consult.availability import queries
-from consult.availability.model import MAX_BLOCKS_A_WEEK, WorkingBlock, slots_of, wrong_blocks
+from consult.availability.model import MAX_BLOCKS_A_WEEK, ExpertTime, WorkingBlock, wrong_blocks
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
-from consult.domain.slots import Slot
 from consult.domain.words import N_
 from consult.people import service as people
 from consult.people.model import Staff
@@ -56,15 +54,9 @@ async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
     await queries.lock_expert(conn, expert_id)
 
 
-async def list_slots(
-    conn: asyncpg.Connection, experts: Sequence[Staff], day_from: date, day_to: date, length: timedelta
-) -> dict[StaffId, list[Slot]]:
-    """Return the slots of the experts' hours from day_from to day_to, both included, taken or not; days are theirs."""
-    hours = await queries.list_working_hours(conn, [expert.id for expert in experts])
-    return {
-        expert.id: slots_of(hours[expert.id], ZoneInfo(expert.time_zone), day_from, day_to, length)
-        for expert in experts
-    }
+async def fetch_times(conn: asyncpg.Connection, experts: Sequence[Staff]) -> dict[StaffId, ExpertTime]:
+    """Return all that decides when each expert can be booked, besides what is booked."""
+    return await queries.fetch_times(conn, {expert.id: ZoneInfo(expert.time_zone) for expert in experts})
 
 
 async def fetch_expert(conn: asyncpg.Connection, expert_id: StaffId) -> Staff:

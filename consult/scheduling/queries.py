@@ -9,12 +9,14 @@ from typing import Any
 
 import asyncpg
 
+from consult.availability.model import OfferedSlot
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.slots import Slot
 from consult.scheduling.model import Appointment, AppointmentDetails
 
 LIST_TAKEN = """
-select expert_id, lower(blocked) as starts_at, upper(blocked) as ends_at
+select expert_id, lower(during) as starts_at, upper(during) as ends_at,
+       lower(blocked) as blocked_from, upper(blocked) as blocked_to
 from busy_times
 where expert_id = any($1::bigint[]) and blocked && tstzrange($2, $3)
 """
@@ -69,10 +71,11 @@ order by lower(a.during) limit 3
 
 async def list_taken(
     conn: asyncpg.Connection, expert_ids: Sequence[StaffId], between: Slot
-) -> dict[StaffId, list[Slot]]:
-    taken: dict[StaffId, list[Slot]] = {expert_id: [] for expert_id in expert_ids}
+) -> dict[StaffId, list[OfferedSlot]]:
+    taken: dict[StaffId, list[OfferedSlot]] = {expert_id: [] for expert_id in expert_ids}
     for row in await conn.fetch(LIST_TAKEN, list(expert_ids), between.starts_at, between.ends_at):
-        taken[StaffId(row["expert_id"])].append(Slot(row["starts_at"], row["ends_at"]))
+        blocked = Slot(row["blocked_from"], row["blocked_to"])
+        taken[StaffId(row["expert_id"])].append(OfferedSlot(Slot(row["starts_at"], row["ends_at"]), blocked))
     return taken
 
 

@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from consult.availability import service as availability
+from consult.availability.model import free_slots as slots_of
 from consult.cases import service as cases
 from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.kinds import LONGEST, SHORTEST
-from consult.domain.slots import Slot, free_of, nearest
+from consult.domain.slots import Slot, nearest
 from consult.domain.words import N_
 from consult.people.model import Staff
 from consult.scheduling import queries
@@ -63,6 +64,7 @@ __all__ = [
 ]
 
 NEAR_DAYS = 14
+ONE_DAY = timedelta(days=1)
 MAX_DAYS_AHEAD = 366
 
 
@@ -89,14 +91,18 @@ async def list_free_slots(
     *,
     now: datetime,
 ) -> dict[StaffId, list[Slot]]:
-    """Return the free slots of several experts, by two statements in all. Days are each expert's own."""
+    """Return the free slots of several experts. Days are each expert's own."""
     day_to = min(day_to, day_from + timedelta(days=MAX_DAYS_AHEAD))
-    ids = [expert.id for expert in experts]
-    slots = await availability.list_slots(conn, experts, day_from, day_to, length)
+    times = await availability.fetch_times(conn, experts)
     # A day somewhere on earth begins up to 14 hours before and ends up to 12 hours after that of UTC.
     widest = Slot(_utc(day_from) - timedelta(days=1), _utc(day_to) + timedelta(days=2))
-    taken = await queries.list_taken(conn, ids, widest)
-    return {expert_id: free_of(slots[expert_id], taken[expert_id], now) for expert_id in ids}
+    taken = await queries.list_taken(conn, list(times), widest)
+    return {
+        expert_id: [
+            slot.during for slot in slots_of(time, taken[expert_id], day_from, day_to, length, record_count=0, now=now)
+        ]
+        for expert_id, time in times.items()
+    }
 
 
 async def book(
@@ -128,11 +134,11 @@ async def book(
     try:
         async with conn.transaction():
             await availability.lock_expert(conn, expert_id)
-            if not outside_hours and not await _is_working_slot(conn, expert, slot, length):
-                raise SlotOutsideHours
+            if not outside_hours:
+                await _raise_unless_free(conn, expert, slot, length, now)
             appointment = await queries.insert_appointment(conn, case_id, expert_id, slot, booked_by, now)
             link = await issue_link(conn, appointment.id, now=now)
-    except asyncpg.ExclusionViolationError:
+    except (asyncpg.ExclusionViolationError, SlotTaken):
         raise SlotTaken(nearest=await _nearest_free(conn, expert, slot, length, now)) from None
     return appointment, link
 
@@ -174,9 +180,16 @@ async def find_for_new_link(
     return await queries.find_for_new_link(conn, number, email.strip(), now - JOIN_AFTER)
 
 
-async def _is_working_slot(conn: asyncpg.Connection, expert: Staff, slot: Slot, length: timedelta) -> bool:
+async def _raise_unless_free(
+    conn: asyncpg.Connection, expert: Staff, slot: Slot, length: timedelta, now: datetime
+) -> None:
+    """Raises SlotTaken or SlotOutsideHours. Only with the expert's lock is the answer still true afterwards."""
     day = slot.starts_at.astimezone(ZoneInfo(expert.time_zone)).date()
-    return slot in (await availability.list_slots(conn, [expert], day, day, length))[expert.id]
+    free = await list_free_slots(conn, [expert], day - ONE_DAY, day + ONE_DAY, length, now=now)
+    if slot in free[expert.id]:
+        return
+    taken = await queries.list_taken(conn, [expert.id], slot)
+    raise SlotTaken if taken[expert.id] else SlotOutsideHours
 
 
 async def _nearest_free(

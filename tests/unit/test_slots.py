@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consult.availability.model import WorkingBlock, slots_of, wrong_blocks
+from consult.availability.model import ExpertTime, WorkingBlock, free_slots, wrong_blocks
+from consult.domain.ids import StaffId
 from consult.domain.slots import Slot, day_bounds, free_of, instant_of, nearest
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -23,6 +24,13 @@ EARLY = datetime(2020, 1, 1, tzinfo=UTC)
 
 def hours(weekday: int, starts: str, ends: str) -> WorkingBlock:
     return WorkingBlock(weekday, time.fromisoformat(starts), time.fromisoformat(ends))
+
+
+def slots_of(blocks: list[WorkingBlock], zone: ZoneInfo, day_from: date, day_to: date, length: timedelta) -> list[Slot]:
+    """What can be booked if nothing is and there are no rules."""
+    time = ExpertTime(StaffId(1), zone, blocks)
+    now = datetime.combine(day_from, datetime.min.time(), UTC) - timedelta(days=30)
+    return [one.during for one in free_slots(time, [], day_from, day_to, length, record_count=0, now=now)]
 
 
 def local_times(slots: list[Slot], zone: ZoneInfo) -> list[str]:
@@ -48,7 +56,7 @@ def test_a_time_that_the_clock_skips_does_not_exist() -> None:
 
 def test_a_slot_across_the_gap_keeps_its_length_and_nothing_overlaps_it() -> None:
     slots = slots_of([hours(6, "01:50", "06:00")], BERLIN, SPRING, SPRING, timedelta(minutes=75))
-    assert local_times(slots, BERLIN) == ["01:50", "04:20"]
+    assert local_times(slots, BERLIN) == ["01:50", "04:05"]
     assert all(slot.ends_at - slot.starts_at == timedelta(minutes=75) for slot in slots)
 
 
@@ -142,9 +150,12 @@ def test_slots_of_any_week_in_any_zone_are_real_distinct_and_of_one_length(
     for slot, wall in zip(slots, walls, strict=True):
         assert slot.ends_at - slot.starts_at == length
         assert instant_of(wall, zone) == slot.starts_at
+        midnight = datetime.combine(wall.date(), time())
         end = slot.ends_at.astimezone(zone).replace(tzinfo=None)
         assert any(
-            block.weekday == wall.weekday() and block.starts <= wall.time() and end.time() <= block.ends
+            block.weekday == wall.weekday()
+            and block.starts <= wall.time()
+            and end <= midnight + timedelta(seconds=block.ends_s)
             for block in blocks
         )
     first = day_bounds(day, zone).starts_at
