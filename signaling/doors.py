@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signaling.errors import LobbyFull, RoomFull
-from signaling.roster import MAX_INSIDE, MAX_WAITING, Attendee, Place, Roster
+from signaling.roster import MAX_WAITING, Attendee, Place, Roster
 from signaling.ticket import Grant, Seat
 
 
@@ -15,7 +15,7 @@ def refuse_if_full(roster: Roster, seat: Seat, known: Attendee | None, *, starte
         for one in roster.attendees.values()
     )
     if not here and (Grant.HOST in seat.grants or (admitted and started)):
-        if len(roster.inside()) >= MAX_INSIDE:
+        if roster.is_full():
             raise RoomFull(seat.member_id)
     elif len(roster.waiting()) >= MAX_WAITING:
         raise LobbyFull(seat.member_id)
@@ -23,6 +23,6 @@ def refuse_if_full(roster: Roster, seat: Seat, known: Attendee | None, *, starte
 
 def may_enter(roster: Roster, attendee: Attendee, *, started: bool) -> bool:
     """Whether somebody who is not inside needs nobody's leave to enter."""
-    if roster.is_second_device(attendee) or len(roster.inside()) >= MAX_INSIDE:
+    if roster.is_second_device(attendee) or roster.is_full():
         return False
     return attendee.hosts or (attendee.admitted and started)

@@ -92,7 +92,7 @@ class RoomError(SignalingError):
 
 class RoomFull(RoomError):
     code = "room.full"
-    message = "Four people are in this call already. Somebody has to leave before another can be let in."
+    message = "Six people are in this call already. Somebody has to leave before another can be let in."
 
 
 class LobbyFull(RoomError):

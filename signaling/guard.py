@@ -16,7 +16,7 @@ from signaling.codecs import Kind as Kind
 from signaling.errors import OfferRefused, OfferTooLarge
 from signaling.messages import MAX_SDP_CHARS
 
-MAX_SECTIONS = 8
+MAX_SECTIONS = 12
 MAX_LINES = 4000
 MAX_CANDIDATES = 128
 MAX_DATAGRAM_BYTES = 1500  # also the size of libsrtp's buffer in pylibsrtp

@@ -110,7 +110,7 @@ class Hello:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A new connection for sound and picture, in place of the member's earlier one. attempt: the browser's counter,
-    echoed in the answer. Media sections: own audio and video, which also carry the first other's; two more others'
+    echoed in the answer. Media sections: own audio and video, which also carry the first other's; four more others'
     (audio, video) recvonly; a video section for the room's one screen (sendrecv). Or, of an older page: own audio and
     video (sendonly), then up to 3 × (audio, video) recvonly."""
 

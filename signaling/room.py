@@ -34,7 +34,7 @@ from signaling.line_watch import LineWatch
 from signaling.muting import mute, unmute
 from signaling.recording_switch import RecordingSwitch
 from signaling.room_clock import RoomClock
-from signaling.roster import MAX_INSIDE, Attendee, Place, Roster
+from signaling.roster import Attendee, Place, Roster
 from signaling.screen import SharedScreen
 from signaling.table import Table
 from signaling.ticket import Grant, RoomId, Seat
@@ -306,7 +306,7 @@ class Room:
         attendee = self._waiting(member_id)
         first_devices = self._roster.other_devices(attendee)
         seats_freed = sum(1 for one in first_devices if one.place is Place.INSIDE)
-        if len(self._roster.inside()) - seats_freed >= MAX_INSIDE:
+        if self._roster.is_full(freed=seats_freed):
             raise RoomFull(member_id)
         attendee.admitted = True
         effects: list[Effect] = [

@@ -12,7 +12,7 @@ from signaling.media import MediaMember
 from signaling.messages import Member, Waiting
 from signaling.ticket import Grant, Seat
 
-MAX_INSIDE = 4
+MAX_INSIDE = 6  # a panel of three with a patient, an interpreter and a caregiver
 MAX_WAITING = 5
 
 
@@ -111,6 +111,10 @@ class Roster:
         """Whether nobody could let this one in now; a second device takes the first one's place."""
         inside = [one for one in self.inside() if one.person_id != attendee.person_id]
         return len(inside) >= MAX_INSIDE
+
+    def is_full(self, freed: int = 0) -> bool:
+        """Whether no place is left. freed: how many of those inside go when this one comes."""
+        return len(self.inside()) - freed >= MAX_INSIDE
 
     def knock_audience(self, attendee: Attendee) -> tuple[str, ...]:
         """Who hears a knock: hosts, and the person's first device, which can't admit but should know."""

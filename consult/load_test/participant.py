@@ -20,7 +20,7 @@ from consult.load_test.sdp import Kind, Section, read_description, write_offer
 from consult.load_test.streams import Sent
 
 WORDING: Final = "recording-1"  # the sentence that is consented to
-SLOTS: Final = 3  # a room holds four
+SLOTS: Final = 5  # a room holds six
 ANSWER_LIMIT_S: Final = 15.0
 CONNECT_LIMIT_S: Final = 20.0
 LEAVE_LIMIT_S: Final = 5.0

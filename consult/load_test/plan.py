@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from signaling.ticket import LIFETIME_S, LOAD_TEST_ROOMS, Grant, MemberId, PersonId, Role, RoomId, Seat
 
 MAX_CONSULTATIONS, MAX_SECONDS = 500, 600
-MIN_PARTICIPANTS, MAX_PARTICIPANTS = 2, 4  # a room holds four
+MIN_PARTICIPANTS, MAX_PARTICIPANTS = 2, 6  # a room holds six
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tests.bench.media import BUILD, BUSY_CORES, MOST_LATE_MS, line
 from tests.bench.plot import Panel, draw
 
 CONSULTATIONS = (1, 2, 5, 10, 20, 40, 60, 80)
-PARTICIPANTS = (2, 3, 4)  # a room holds four
+PARTICIPANTS = (2, 3, 4, 6)  # a room holds six
 LOSSES = (0.0, 0.01, 0.05)
 BESIDE = 10  # consultations while participants and loss are varied
 PLOT = Path("docs/pictures/media-growth.svg")
@@ -97,7 +97,7 @@ def write_table(growth: Growth, load_average: float) -> str:
     lines += [
         "",
         f"Participants and loss were varied with {growth.of('loss')[0].result.consultations} consultations; a room"
-        " holds four. Loss is of datagrams, in both directions, and repaired by NACK; lost are frames that did not"
+        " holds six. Loss is of datagrams, in both directions, and repaired by NACK; lost are frames that did not"
         " arrive whole within a second. What a room forwards grows with participants × (participants − 1).",
         "",
         f"![CPU per consultation-minute over consultations, participants and loss](pictures/{PLOT.name})",

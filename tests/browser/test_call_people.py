@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page
 
 from consult.keys import POOL
+from signaling import roster
 from tests.browser.call_page import (
     INSIDE,
     OTHER,
@@ -136,7 +137,10 @@ async def test_a_no_stops_the_recording_for_all_and_a_newcomer_is_asked_first(se
         assert max(ends_ms) <= withdrawn_ms + 1000, (ends_ms, withdrawn_ms)
 
 
-async def test_four_people_see_each_other_and_the_fifth_waits_outside(server: Server, tmp_path: Path) -> None:
+async def test_four_people_see_each_other_and_who_finds_the_room_full_waits_outside(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "MAX_INSIDE", 4)  # six pictures on six pages are more than two cores decode
     call = await arrange_call(server)
     pool = server.app[POOL]
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):

@@ -114,7 +114,7 @@ class Tone(MediaStreamTrack):
 
 
 class Browser:
-    """One member. codec: what alone their pictures are offered in, else all that aiortc knows.
+    """One member. codec: what alone their pictures are offered in, else all that aiortc knows. others: whom they can see.
 
     frames: how many were decoded, by mid. luma: the latest picture's grey, by mid.
     """
@@ -128,6 +128,7 @@ class Browser:
         video: bool = True,
         flashes: bool = False,
         codec: str | None = None,
+        others: int = 3,
         picture: MediaStreamTrack | None = None,
     ):
         self.member = MediaMember(member_id, f"person:{member_id}", member_id.title(), "patient")
@@ -144,7 +145,7 @@ class Browser:
             known = RTCRtpSender.getCapabilities("video").codecs
             alone = [one for one in known if one.mimeType.lower() in (f"video/{codec}", "video/rtx")]
             self.pc.getTransceivers()[1].setCodecPreferences(alone)
-        for _ in range(3):
+        for _ in range(others):
             self.pc.addTransceiver("audio", "recvonly")
             self.pc.addTransceiver("video", "recvonly")
         self._watchers: list[asyncio.Task[None]] = []

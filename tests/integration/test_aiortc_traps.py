@@ -105,7 +105,7 @@ async def test_an_offer_with_too_many_sections_is_refused(calls: Calls) -> None:
 async def test_a_data_channel_is_refused(calls: Calls) -> None:
     chatty = Browser("chatty")
     transceivers = chatty.pc.getTransceivers()
-    assert len(transceivers) == MAX_SECTIONS
+    assert len(transceivers) < MAX_SECTIONS, "one more would not be too many"
     plain = await chatty.offer()
     sections = plain.split("m=")
     channel = "application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:7\r\na=sctp-port:5000\r\n"

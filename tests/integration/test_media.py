@@ -37,6 +37,21 @@ async def test_a_third_and_a_fourth_member_get_slots_of_their_own(tmp_path: Path
             assert all(abs(got - want) < 12 for got, want in zip(lumas, wanted, strict=True))
 
 
+async def test_each_of_two_in_a_full_room_sees_and_hears_the_other_five(tmp_path: Path) -> None:
+    lumas = {name: 30 + 35 * place for place, name in enumerate("abcdef")}
+    # The four between them only send: decoding thirty pictures is more than a test machine does in time.
+    browsers = [Browser(name, luma=luma, others=5 if name in "af" else 0) for name, luma in lumas.items()]
+    async with open_room(tmp_path, *browsers) as room:
+        for viewer in (browsers[0], browsers[-1]):
+            for source in browsers:
+                if viewer is not source:
+                    await room.sees(viewer, source)
+            mids = room.mids(viewer)
+            for name, luma in lumas.items():
+                if name != viewer.member.member_id:
+                    assert abs(viewer.luma[mids["video", name]] - luma) < 12
+
+
 async def test_a_slot_is_used_again_and_the_new_picture_decodes(tmp_path: Path) -> None:
     viewer, first, second = Browser("viewer"), Browser("first", luma=60), Browser("second", luma=200)
     async with open_room(tmp_path, viewer, first) as room:

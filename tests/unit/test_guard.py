@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from signaling.answer import LocalTransport, SentTrack, write_answer
 from signaling.codecs import Codec
 from signaling.errors import MediaError, OfferRefused, OfferTooLarge
-from signaling.guard import MAX_CANDIDATES, read_offer
+from signaling.guard import MAX_CANDIDATES, MAX_SECTIONS, read_offer
 from signaling.messages import MAX_SDP_CHARS
 
 TRANSPORT = [
@@ -133,7 +133,8 @@ def test_plain_baseline_will_do_where_nothing_better_is_offered() -> None:
 def test_an_offer_beyond_a_limit_is_too_large() -> None:
     candidate = "a=candidate:1 1 udp 1 10.0.0.1 5000 typ host"
     too_many = _offer(_section(0, "audio", "sendonly", *[candidate] * (MAX_CANDIDATES + 1)))
-    for sdp in (FULL + "a" * MAX_SDP_CHARS, _offer(*(_section(n, "audio", "recvonly") for n in range(9))), too_many):
+    crowd = _offer(*(_section(n, "audio", "recvonly") for n in range(MAX_SECTIONS + 1)))
+    for sdp in (FULL + "a" * MAX_SDP_CHARS, crowd, too_many):
         with pytest.raises(OfferTooLarge):
             read_offer(sdp)
 

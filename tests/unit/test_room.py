@@ -88,8 +88,8 @@ def test_a_sixth_device_finds_the_lobby_full() -> None:
     play.arrive(seat("guest0"))  # a reload is not one more
 
 
-def test_a_fifth_member_is_not_admitted_until_somebody_leaves() -> None:
-    play = call("a", "b", "c").arrive(seat("d"))
+def test_a_seventh_member_is_not_admitted_until_somebody_leaves() -> None:
+    play = call("a", "b", "c", "x", "y").arrive(seat("d"))
     with pytest.raises(RoomFull):
         play.say("host", wire.Admit("d"))
     with pytest.raises(RoomFull):
@@ -129,7 +129,7 @@ def test_somebody_lost_is_told_as_left_after_the_grace_and_may_still_come_back()
 
 
 def test_a_lost_member_counts_until_the_grace_ends() -> None:
-    play = call("a", "b", "c").arrive(seat("d")).lose("a")
+    play = call("a", "b", "c", "x", "y").arrive(seat("d")).lose("a")
     with pytest.raises(RoomFull):
         play.say("host", wire.Admit("d"))
     play.wait(GRACE_MS)

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Sound and picture: one RTCPeerConnection at a time to the room's media relay. Owns the connection, its seven sections and
+ * Sound and picture: one RTCPeerConnection at a time to the room's media relay. Owns the connection, its eleven sections and
  * making a new one when it fails. Faces get a MediaStream per member; how good the line is, is measured in quality.js.
  *
  * The offer leaves at once, without waiting for candidates: the relay learns this browser's address from its checks. A
@@ -10,7 +10,7 @@
 import { countBytes } from "./bytes.js";
 import { Emitter } from "./emitter.js";
 
-const MORE_OTHERS = 2; // the first one's sound and picture come in where one's own go out
+const MORE_OTHERS = 4; // the first one's sound and picture come in where one's own go out
 const PATIENCE_MS = 3000; // "disconnected" often mends itself
 const CONNECTING_MS = 10_000;
 const SILENT_MS = 2000; // the relay reports every second; browsers themselves give a dead way up only after 5 s and more
