@@ -114,7 +114,7 @@ class Tone(MediaStreamTrack):
 
 
 class Browser:
-    """One member. codec: what alone their pictures are offered in, else all aiortc knows. others: how many they can see.
+    """One member. codec: what alone their pictures are offered in, else all that aiortc knows. others: whom they see.
 
     frames: how many were decoded, by mid. luma: the latest picture's grey, by mid.
     """
