@@ -48,6 +48,7 @@ FEATURES = (
     "consultations",
     "transcripts",
     "notices",
+    "matching",
 )
 
 

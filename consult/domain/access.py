@@ -46,3 +46,8 @@ def may_read_case(role: StaffRole, staff_id: StaffId, expert_ids: Collection[Sta
 def may_set_hours(role: StaffRole, staff_id: StaffId, expert_id: StaffId) -> bool:
     """Whether somebody may enter an expert's working hours: schedulers anybody's, experts their own."""
     return role is StaffRole.SCHEDULER or (role is StaffRole.EXPERT and staff_id == expert_id)
+
+
+def may_set_profile(role: StaffRole, staff_id: StaffId, expert_id: StaffId) -> bool:
+    """Whether somebody may say what an expert reviews and speaks: schedulers anybody's, experts their own."""
+    return may_set_hours(role, staff_id, expert_id)

@@ -18,6 +18,7 @@ FEATURES = (
     "consultations",
     "transcripts",
     "notices",
+    "matching",
 )
 FEATURE_USES = {  # whose services a feature's own service may call
     "people": set(),
@@ -29,6 +30,7 @@ FEATURE_USES = {  # whose services a feature's own service may call
     "consultations": {"scheduling", "cases", "people"},
     "transcripts": {"consultations"},
     "notices": {"scheduling", "cases", "people"},
+    "matching": {"availability", "scheduling", "cases", "people"},
 }
 PAGES = ("views", "web")  # modules of a feature that make answers: they may call any feature's service
 COMPOSITION = {"consult.app", "consult.worker", "consult.__main__", "consult.demo", "consult.rooms", "consult.keys"}
