@@ -155,7 +155,7 @@ async def work(settings: Settings) -> None:
 
     stop = until_signal()
     bus = rooms.open_bus(settings) if settings.redis_url else None
-    pool = await create_pool(settings.database_url)
+    pool = await create_pool(settings.database_url, room_capacity=settings.room_capacity)
     jobs = Jobs()
     try:
         await run_worker(settings, pool, storage.open_store(settings.storage), bus, stop, jobs=jobs)

@@ -168,7 +168,7 @@ async def _do_jobs(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _keep_pool(app: web.Application) -> AsyncIterator[None]:
-    app[POOL] = pool = await create_pool(app[SETTINGS].database_url)
+    app[POOL] = pool = await create_pool(app[SETTINGS].database_url, room_capacity=app[SETTINGS].room_capacity)
     try:
         yield
     finally:

@@ -164,7 +164,7 @@ async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
 
 
 async def _prepare(settings: Settings) -> Demonstration:
-    pool = await create_pool(settings.database_url)
+    pool = await create_pool(settings.database_url, room_capacity=settings.room_capacity)
     try:
         async with pool.acquire() as conn:
             current = await is_current(conn)

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=7200, ge=0)
     watchdog_s: float = Field(default=2, ge=0)
 
+    room_capacity: int | None = Field(default=None, ge=1, le=10_000)
     clinic_name: str = Field(default="Consult", min_length=1, max_length=80)
     languages: Listed = KNOWN_LANGUAGES
     mail_url: str | None = Field(default=None, repr=False)
@@ -286,6 +287,7 @@ _HELP = {
     "SPEECH_URL": "the engine openai needs the address of its server",
     "SPEECH_MODEL": "the engine faster-whisper needs a folder with a model",
     "PORT": " from 0 to 65535, for example 8080",
+    "ROOM_CAPACITY": " from 1 to 10000: how many calls there may be at once",
     "TRUSTED_PROXIES": " from 0 to 8: how many of your own proxies stand before this server",
 }
 

@@ -22,6 +22,11 @@ EXPERT_LOCK = 0x5107  # the class of advisory locks that order the bookings of o
 
 LOCK_EXPERT = "select pg_advisory_xact_lock($1::integer, ($2::bigint % 2147483647)::integer)"
 
+# An array gives its members in their order, so that all who lock several experts lock them in the same one.
+LOCK_EXPERTS = """
+select pg_advisory_xact_lock($1::integer, (expert_id % 2147483647)::integer) from unnest($2::bigint[]) as expert_id
+"""
+
 LIST_WORKING_HOURS = """
 select expert_id, weekday, starts, extract(epoch from ends)::integer as ends_s
 from working_hours where expert_id = any($1::bigint[])
@@ -64,6 +69,11 @@ order by expert_id, days
 async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
     """Order the bookings of one expert until this transaction ends."""
     await conn.execute(LOCK_EXPERT, EXPERT_LOCK, expert_id)
+
+
+async def lock_experts(conn: asyncpg.Connection, expert_ids: Sequence[StaffId]) -> None:
+    """As lock_expert, for several. expert_ids: ordered."""
+    await conn.execute(LOCK_EXPERTS, EXPERT_LOCK, expert_ids)
 
 
 async def list_working_hours(

@@ -5,7 +5,7 @@ Functions take a connection; who calls owns the transaction, except where a docs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -52,6 +52,14 @@ async def set_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks
 async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
     """Let whoever else changes or books this expert's time wait until this transaction ends."""
     await queries.lock_expert(conn, expert_id)
+
+
+async def lock_experts(conn: asyncpg.Connection, expert_ids: Collection[StaffId]) -> None:
+    """Let whoever else changes or books these experts' time wait until this transaction ends.
+
+    Nobody waits in a circle: all lock the experts that they want at once, in the order of their ids.
+    """
+    await queries.lock_experts(conn, sorted(set(expert_ids)))
 
 
 async def fetch_times(conn: asyncpg.Connection, experts: Sequence[Staff]) -> dict[StaffId, ExpertTime]:

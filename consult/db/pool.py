@@ -14,8 +14,16 @@ Pool: TypeAlias = "asyncpg.Pool"
 STATEMENT_TIMEOUT_S = 30
 
 
-async def create_pool(database_url: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
-    """Return an open pool. Raises OSError or asyncpg.PostgresError if the database cannot be reached."""
+async def create_pool(
+    database_url: str, *, min_size: int = 1, max_size: int = 10, room_capacity: int | None = None
+) -> Pool:
+    """Return an open pool. Raises OSError or asyncpg.PostgresError if the database cannot be reached.
+
+    room_capacity: how many calls there may be at once; the statements that book read it from their connection.
+    """
+    settings = {"application_name": "consult", "timezone": "UTC"}
+    if room_capacity is not None:
+        settings["consult.room_capacity"] = str(room_capacity)
     return await asyncpg.create_pool(
         database_url,
         min_size=min_size,
@@ -23,7 +31,7 @@ async def create_pool(database_url: str, *, min_size: int = 1, max_size: int = 1
         init=prepare_connection,
         timeout=10,
         command_timeout=STATEMENT_TIMEOUT_S,
-        server_settings={"application_name": "consult", "timezone": "UTC"},
+        server_settings=settings,
     )
 
 

@@ -13,6 +13,10 @@
     ├── SlotTaken                   slot.taken               409
     ├── SlotInPast                  slot.in_past             422
     ├── SlotOutsideHours            slot.outside_hours       422
+    ├── RoomsFull                   slot.rooms_full          409
+    ├── HoldExpired                 hold.expired             409
+    ├── MovedMeanwhile              appointment.moved        409
+    ├── AppointmentStarted          appointment.started      409
     ├── TooManyTries                tries.too_many           429
     ├── BodyRefused                 body.refused             400
     │   ├── BodyTooLarge            body.too_large           413
@@ -127,6 +131,36 @@ class SlotOutsideHours(ConsultError):
     code = "slot.outside_hours"
     status = 422
     message = N_("The expert does not work at this time. Please choose one of the free times.")
+
+
+class RoomsFull(ConsultError):
+    """values["nearest"]: list[Slot], as of SlotTaken."""
+
+    code = "slot.rooms_full"
+    status = 409
+    message = N_("All rooms are in use at this time. Please choose another one.")
+
+
+class HoldExpired(ConsultError):
+    code = "hold.expired"
+    status = 409
+    message = N_("This time was kept for a while and is free for others again. Please choose a time once more.")
+
+
+class MovedMeanwhile(ConsultError):
+    """values["starts_at"], values["sequence"]: as they are now."""
+
+    code = "appointment.moved"
+    status = 409
+    message = N_(
+        "Somebody else changed this appointment meanwhile. Look at its time now, and change it again if needed."
+    )
+
+
+class AppointmentStarted(ConsultError):
+    code = "appointment.started"
+    status = 409
+    message = N_("This appointment has begun already, so it stays where it is. Book another time instead.")
 
 
 class TooManyTries(ConsultError):

@@ -178,12 +178,12 @@ async def confirm_cancelling(request: web.Request) -> web.Response:
 @routes.post("/appointments/{id}/cancel")
 async def cancel(request: web.Request) -> web.Response:
     """Cancel: links end at once, who is in the room is sent out, the patient gets a mail."""
-    await require_staff(request, StaffRole.SCHEDULER)
+    staff = await require_staff(request, StaffRole.SCHEDULER)
     appointment_id = AppointmentId(uuid_in_path(request))
     now = utc_now()
     async with request.app[POOL].acquire() as conn, conn.transaction():
         before = await service.fetch_appointment(conn, appointment_id)
-        lost = await service.cancel(conn, appointment_id, now)
+        lost = await service.cancel(conn, appointment_id, now, by=staff.id)
         if not before.appointment.is_cancelled and now < before.appointment.ends_at:
             await notices.queue_cancellation(conn, appointment_id, now)
     await request.app[BUS].order(CloseRoom(str(appointment_id), "cancelled"))

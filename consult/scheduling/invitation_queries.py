@@ -9,7 +9,10 @@ from typing import Any
 import asyncpg
 
 from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
-from consult.scheduling.model import Invited, Visit
+from consult.domain.kinds import ConsultationKind
+from consult.scheduling.links import FreshLink
+from consult.scheduling.model import Invited, PatientNeed, Visit
+from consult.scheduling.queries import panel_of
 
 INSERT_INVITATION = """
 insert into invitations (id, appointment_id, person_id, role, name, secret_hash, code_hash, issued_at)
@@ -76,7 +79,12 @@ END_VISIT = "update visits set ended_at = $2 where token_hash = $1 and ended_at 
 FIND_VISIT = """
 select v.id, i.id as invitation_id, i.appointment_id, a.number, a.case_id, p.id as patient_id, p.name as patient_name,
        i.person_id, i.role, i.name, p.language, p.time_zone, lower(a.during) as starts_at, upper(a.during) as ends_at,
-       a.expert_id, e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone
+       a.expert_id, e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone,
+       a.kind, a.sequence, a.needs, a.needs_note,
+       array(
+         select array[o.id::text, o.name, o.specialty] from panel_experts x join staff o on o.id = x.expert_id
+         where x.appointment_id = a.id order by o.name, o.id
+       ) as panel
 from visits v
 join invitations i on i.id = v.invitation_id
 join appointments a on a.id = i.appointment_id
@@ -94,21 +102,12 @@ async def fetch_invitee(conn: asyncpg.Connection, appointment_id: AppointmentId)
 
 
 async def insert_invitation(
-    conn: asyncpg.Connection,
-    appointment_id: AppointmentId,
-    *,
-    person_id: uuid.UUID,
-    role: str,
-    name: str,
-    secret_hash: bytes,
-    code_hash: bytes,
-    now: datetime,
-) -> InvitationId:
-    invitation_id = InvitationId(uuid.uuid4())
+    conn: asyncpg.Connection, link: FreshLink, *, person_id: uuid.UUID, role: str, name: str, now: datetime
+) -> None:
     await conn.execute(
-        INSERT_INVITATION, invitation_id, appointment_id, person_id, role, name, secret_hash, code_hash, now
-    )
-    return invitation_id
+        INSERT_INVITATION, link.invitation_id, link.appointment_id, person_id, role, name, link.secret_hash,
+        link.code_hash, now,
+    )  # fmt: skip
 
 
 async def revoke_invitations(
@@ -200,4 +199,9 @@ async def find_visit(conn: asyncpg.Connection, token_hash: bytes, now: datetime,
         expert_name=row["expert_name"],
         expert_specialty=row["expert_specialty"],
         expert_time_zone=row["expert_time_zone"],
+        kind=ConsultationKind(row["kind"]),
+        sequence=row["sequence"],
+        needs=tuple(PatientNeed(one) for one in row["needs"]),
+        needs_note=row["needs_note"],
+        panel=panel_of(row["panel"]),
     )

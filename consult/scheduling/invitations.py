@@ -22,6 +22,7 @@ from consult.scheduling.links import (
     CODE_BYTES,
     MAX_CODE_TRIES,
     SECRET_BYTES,
+    FreshLink,
     encode_code,
     encode_secret,
     hash_code,
@@ -56,19 +57,26 @@ async def issue_link(
     invitee = await queries.fetch_invitee(conn, appointment_id)
     if invitee is None or invitee["cancelled_at"] is not None:
         raise NotFound
-    secret = encode_secret(secrets.token_bytes(SECRET_BYTES))
-    code = encode_code(secrets.token_bytes(CODE_BYTES))
-    invitation_id = await queries.insert_invitation(
+    link = make_link(appointment_id)
+    await queries.insert_invitation(
         conn,
-        appointment_id,
+        link,
         person_id=guest.person_id if guest else invitee["patient_id"],
         role=guest.role if guest else "patient",
         name=guest.name if guest else invitee["name"],
-        secret_hash=hash_secret(secret),
-        code_hash=hash_code(appointment_id, code),
         now=now,
     )
-    return IssuedLink(invitation_id, appointment_id, invitee["number"], secret, code)
+    return link.issued(invitee["number"])
+
+
+def make_link(appointment_id: AppointmentId) -> FreshLink:
+    """Return a new secret and code, not written down yet."""
+    return FreshLink(
+        InvitationId(uuid.uuid4()),
+        appointment_id,
+        encode_secret(secrets.token_bytes(SECRET_BYTES)),
+        encode_code(secrets.token_bytes(CODE_BYTES)),
+    )
 
 
 async def invite_guest(

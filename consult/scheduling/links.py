@@ -8,14 +8,41 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 
-from consult.domain.ids import AppointmentId
+from consult.domain.ids import AppointmentId, InvitationId
+from consult.scheduling.model import IssuedLink
 
 SECRET_BYTES = 32
 CODE_BYTES = 16
 CODE_CHARS = 8
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is taken for something else: no 0 O, 1 I L, U
 MAX_CODE_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FreshLink:
+    """A link before it is written down. Its hashes go into the database, the rest to the person alone."""
+
+    invitation_id: InvitationId
+    appointment_id: AppointmentId
+    secret: str
+    code: str
+
+    @property
+    def secret_hash(self) -> bytes:
+        return hash_secret(self.secret)
+
+    @property
+    def code_hash(self) -> bytes:
+        return hash_code(self.appointment_id, self.code)
+
+    def issued(self, number: int) -> IssuedLink:
+        """number: of the appointment."""
+        return IssuedLink(self.invitation_id, self.appointment_id, number, self.secret, self.code)
+
+    def __repr__(self) -> str:
+        return f"FreshLink(invitation_id={self.invitation_id}, secret and code hidden)"
 
 
 def encode_secret(random: bytes) -> str:

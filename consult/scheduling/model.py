@@ -1,4 +1,4 @@
-"""What an appointment is, how it stands, and what a link to one is. Pure."""
+"""What an appointment is, how it stands, what keeps a time, and what a link to one is. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from consult.domain.ids import AppointmentId, CaseId, InvitationId, PatientId, StaffId, VisitId
+from consult.domain.ids import AppointmentId, CaseId, HoldId, InvitationId, PatientId, StaffId, VisitId
+from consult.domain.kinds import ConsultationKind
+from consult.domain.slots import Slot
 
 DEFAULT_LENGTH = timedelta(minutes=45)
 JOIN_BEFORE = timedelta(minutes=30)
@@ -24,9 +26,32 @@ class AppointmentState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class PatientNeed(StrEnum):
+    """What a patient needs so that they can follow the call."""
+
+    INTERPRETER = "interpreter"
+    CAREGIVER = "caregiver"
+    CAPTIONS = "captions"
+
+
+class CancelledBy(StrEnum):
+    STAFF = "staff"
+    PATIENT = "patient"
+
+
+class ChangeKind(StrEnum):
+    BOOKED = "booked"
+    MOVED = "moved"
+    CANCELLED = "cancelled"
+    NEEDS = "needs"
+
+
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """number: what a person types beside the short code."""
+    """number: what a person types beside the short code. expert_id: who leads; others: a panel's further experts.
+
+    sequence: how often it was changed, as in its calendar entry; a move names the one that the person saw.
+    """
 
     id: AppointmentId
     number: int
@@ -37,6 +62,22 @@ class Appointment:
     booked_by: StaffId
     booked_at: datetime
     cancelled_at: datetime | None
+    kind: ConsultationKind = ConsultationKind.FIRST_REVIEW
+    sequence: int = 0
+    others: tuple[StaffId, ...] = ()
+    cancelled_by: CancelledBy | None = None
+    cancel_reason: str = ""
+    needs: tuple[PatientNeed, ...] = ()
+    needs_note: str = ""
+
+    @property
+    def expert_ids(self) -> tuple[StaffId, ...]:
+        """Everybody of the experts who sits in it, the lead first."""
+        return (self.expert_id, *self.others)
+
+    @property
+    def slot(self) -> Slot:
+        return Slot(self.starts_at, self.ends_at)
 
     @property
     def is_cancelled(self) -> bool:
@@ -56,6 +97,15 @@ class Appointment:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelMember:
+    """An expert of a panel besides its lead."""
+
+    id: StaffId
+    name: str
+    specialty: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppointmentDetails:
     """An appointment with the names that every page needs. patient_time_zone: None until their browser said it."""
 
@@ -69,6 +119,38 @@ class AppointmentDetails:
     patient_time_zone: str | None
     diagnosis: str
     booked_by_name: str
+    panel: tuple[PanelMember, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentChange:
+    """What became of an appointment at one moment. by_name: None if the patient did it.
+
+    before, after: its time, None where it was not about that. from_expert, to_expert: names, if another took it over.
+    """
+
+    kind: ChangeKind
+    changed_at: datetime
+    by_name: str | None
+    before: Slot | None
+    after: Slot | None
+    from_expert: str | None
+    to_expert: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A time that is kept while somebody decides. expert_ids: the lead first. moving: the appointment to be moved."""
+
+    id: HoldId
+    case_id: CaseId
+    moving: AppointmentId | None
+    kind: ConsultationKind
+    expert_ids: tuple[StaffId, ...]
+    slot: Slot
+    held_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +179,19 @@ class IssuedLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """An appointment after its move. link: the patient's new one. guest_links: by person_id.
+
+    lost: the person_ids whose earlier links ended; who is in the room with one has to be removed by RemovePerson.
+    """
+
+    appointment: Appointment
+    link: IssuedLink
+    guest_links: dict[str, IssuedLink]
+    lost: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """An opened invitation on one device, with what its pages need. Only while the link is good.
 
@@ -122,6 +217,11 @@ class Visit:
     expert_name: str
     expert_specialty: str
     expert_time_zone: str
+    kind: ConsultationKind = ConsultationKind.FIRST_REVIEW
+    sequence: int = 0
+    needs: tuple[PatientNeed, ...] = ()
+    needs_note: str = ""
+    panel: tuple[PanelMember, ...] = ()
 
     @property
     def is_guest(self) -> bool:

@@ -1,46 +1,33 @@
-"""SQL of appointments and of the time that they take. `invitation_queries` holds that of links and visits."""
+"""SQL that reads appointments. `booking_queries` takes time and gives it back; links are in `invitation_queries`."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from consult.availability.model import OfferedSlot
 from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
-from consult.scheduling.model import Appointment, AppointmentDetails
-
-LIST_TAKEN = """
-select expert_id, lower(during) as starts_at, upper(during) as ends_at,
-       lower(blocked) as blocked_from, upper(blocked) as blocked_to
-from busy_times
-where expert_id = any($1::bigint[]) and blocked && tstzrange($2, $3)
-"""
-
-INSERT_APPOINTMENT = """
-insert into appointments (id, case_id, expert_id, during, booked_by, booked_at)
-values ($1, $2, $3, tstzrange($4, $5, '[)'), $6, $7)
-returning number
-"""
-
-INSERT_BUSY_TIME = """
-insert into busy_times (id, expert_id, during, blocked, appointment_id)
-values ($1, $2, tstzrange($3, $4, '[)'), tstzrange($3, $4, '[)'), $5)
-"""
-
-DELETE_BUSY_TIMES = "delete from busy_times where appointment_id = $1"
-
-CANCEL_APPOINTMENT = """
-update appointments set cancelled_at = $2 where id = $1 and cancelled_at is null returning id
-"""
+from consult.scheduling.model import (
+    Appointment,
+    AppointmentChange,
+    AppointmentDetails,
+    CancelledBy,
+    ChangeKind,
+    PanelMember,
+    PatientNeed,
+)
 
 APPOINTMENT = """
 select a.id, a.number, a.case_id, a.expert_id, lower(a.during) as starts_at, upper(a.during) as ends_at,
-       a.booked_by, a.booked_at, a.cancelled_at,
+       a.booked_by, a.booked_at, a.cancelled_at, a.kind, a.sequence, a.cancelled_by, a.cancel_reason, a.needs,
+       a.needs_note,
+       array(
+         select array[o.id::text, o.name, o.specialty] from panel_experts x join staff o on o.id = x.expert_id
+         where x.appointment_id = a.id order by o.name, o.id
+       ) as panel,
        e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone,
        p.name as patient_name, p.email as patient_email, p.language as patient_language,
        p.time_zone as patient_time_zone, c.diagnosis, b.name as booked_by_name
@@ -55,7 +42,26 @@ FETCH_APPOINTMENT = APPOINTMENT + "where a.id = $1"
 
 LIST_APPOINTMENTS = APPOINTMENT + "where a.case_id = $1 order by lower(a.during), a.number"
 
-LIST_EXPERT_IDS = "select distinct expert_id from appointments where case_id = $1 and cancelled_at is null"
+LIST_EXPERT_IDS = """
+select expert_id from appointments where case_id = $1 and cancelled_at is null
+union
+select x.expert_id
+from panel_experts x join appointments a on a.id = x.appointment_id
+where a.case_id = $1 and a.cancelled_at is null
+"""
+
+LIST_CHANGES = """
+select n.change, n.changed_at, s.name as by_name, n.reason,
+       lower(n.from_during) as from_start, upper(n.from_during) as from_end,
+       lower(n.to_during) as to_start, upper(n.to_during) as to_end,
+       f.name as from_expert, t.name as to_expert
+from appointment_changes n
+left join staff s on s.id = n.by_staff
+left join staff f on f.id = n.from_expert
+left join staff t on t.id = n.to_expert
+where n.appointment_id = $1
+order by n.changed_at, n.id
+"""
 
 # Whom a new link may go to: the next or latest appointment with this number, or with this patient's address.
 FIND_FOR_NEW_LINK = """
@@ -69,45 +75,6 @@ order by lower(a.during) limit 3
 """
 
 
-async def list_taken(
-    conn: asyncpg.Connection, expert_ids: Sequence[StaffId], between: Slot
-) -> dict[StaffId, list[OfferedSlot]]:
-    taken: dict[StaffId, list[OfferedSlot]] = {expert_id: [] for expert_id in expert_ids}
-    for row in await conn.fetch(LIST_TAKEN, list(expert_ids), between.starts_at, between.ends_at):
-        blocked = Slot(row["blocked_from"], row["blocked_to"])
-        taken[StaffId(row["expert_id"])].append(OfferedSlot(Slot(row["starts_at"], row["ends_at"]), blocked))
-    return taken
-
-
-async def insert_appointment(
-    conn: asyncpg.Connection, case_id: CaseId, expert_id: StaffId, slot: Slot, booked_by: StaffId, now: datetime
-) -> Appointment:
-    """Raises asyncpg.ExclusionViolationError if the expert is busy in that time."""
-    appointment_id = AppointmentId(uuid.uuid4())
-    number: int = await conn.fetchval(
-        INSERT_APPOINTMENT, appointment_id, case_id, expert_id, slot.starts_at, slot.ends_at, booked_by, now
-    )
-    await conn.execute(INSERT_BUSY_TIME, uuid.uuid4(), expert_id, slot.starts_at, slot.ends_at, appointment_id)
-    return Appointment(
-        id=appointment_id,
-        number=number,
-        case_id=case_id,
-        expert_id=expert_id,
-        starts_at=slot.starts_at,
-        ends_at=slot.ends_at,
-        booked_by=booked_by,
-        booked_at=now,
-        cancelled_at=None,
-    )
-
-
-async def cancel_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
-    if await conn.fetchval(CANCEL_APPOINTMENT, appointment_id, now) is None:
-        return False
-    await conn.execute(DELETE_BUSY_TIMES, appointment_id)
-    return True
-
-
 async def fetch_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> AppointmentDetails | None:
     row = await conn.fetchrow(FETCH_APPOINTMENT, appointment_id)
     return None if row is None else _details(row)
@@ -119,6 +86,22 @@ async def list_appointments(conn: asyncpg.Connection, case_id: CaseId) -> list[A
 
 async def list_expert_ids(conn: asyncpg.Connection, case_id: CaseId) -> set[StaffId]:
     return {StaffId(row["expert_id"]) for row in await conn.fetch(LIST_EXPERT_IDS, case_id)}
+
+
+async def list_changes(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[AppointmentChange]:
+    return [
+        AppointmentChange(
+            kind=ChangeKind(row["change"]),
+            changed_at=row["changed_at"],
+            by_name=row["by_name"],
+            before=None if row["from_start"] is None else Slot(row["from_start"], row["from_end"]),
+            after=None if row["to_start"] is None else Slot(row["to_start"], row["to_end"]),
+            from_expert=row["from_expert"],
+            to_expert=row["to_expert"],
+            reason=row["reason"],
+        )
+        for row in await conn.fetch(LIST_CHANGES, appointment_id)
+    ]
 
 
 async def find_for_new_link(
@@ -139,6 +122,13 @@ def _appointment(row: Any) -> Appointment:
         booked_by=StaffId(row["booked_by"]),
         booked_at=row["booked_at"],
         cancelled_at=row["cancelled_at"],
+        kind=ConsultationKind(row["kind"]),
+        sequence=row["sequence"],
+        others=tuple(StaffId(int(staff_id)) for staff_id, _name, _specialty in row["panel"]),
+        cancelled_by=CancelledBy(row["cancelled_by"]) if row["cancelled_by"] else None,
+        cancel_reason=row["cancel_reason"],
+        needs=tuple(PatientNeed(one) for one in row["needs"]),
+        needs_note=row["needs_note"],
     )
 
 
@@ -154,4 +144,10 @@ def _details(row: Any) -> AppointmentDetails:
         patient_time_zone=row["patient_time_zone"],
         diagnosis=row["diagnosis"],
         booked_by_name=row["booked_by_name"],
+        panel=panel_of(row["panel"]),
     )
+
+
+def panel_of(members: list[list[str]]) -> tuple[PanelMember, ...]:
+    """Return a panel's further experts. members: id, name and specialty of each."""
+    return tuple(PanelMember(StaffId(int(staff_id)), name, specialty) for staff_id, name, specialty in members)

@@ -16,9 +16,11 @@ from consult.availability import service as availability
 from consult.availability.model import WorkingBlock
 from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, CaseId, StaffId
+from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
-from consult.scheduling import queries
+from consult.scheduling import booking_queries
 from consult.scheduling import service as scheduling
+from consult.scheduling.invitations import make_link
 from tests.conftest import Database
 from tests.integration.clinic import NOW, book_one, open_clinic
 
@@ -85,10 +87,13 @@ async def test_many_overlapping_wishes_leave_no_overlap_and_no_deadlock(database
 async def test_the_database_alone_refuses_an_overlap(conn: Any) -> None:
     clinic = await open_clinic(conn)
     await book_one(conn, clinic, NINE)
+    appointment_id = AppointmentId(uuid.uuid4())
+    slot = Slot(NINE + LENGTH / 2, NINE + 2 * LENGTH)
     with pytest.raises(asyncpg.ExclusionViolationError):
-        await queries.insert_appointment(
-            conn, clinic.case, clinic.expert, Slot(NINE + LENGTH / 2, NINE + 2 * LENGTH), clinic.scheduler, NOW
-        )
+        await booking_queries.insert_booking(
+            conn, appointment_id, clinic.case, slot, {clinic.expert: slot}, make_link(appointment_id),
+            kind=ConsultationKind.FIRST_REVIEW, booked_by=clinic.scheduler, now=NOW,
+        )  # fmt: skip
 
 
 async def test_a_taken_time_is_answered_with_the_nearest_free_ones(conn: Any) -> None:
