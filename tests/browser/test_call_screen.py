@@ -41,7 +41,7 @@ async def test_a_screen_is_seen_large_recorded_for_itself_and_gone_with_a_word(s
         await let_in(expert, patient)
         await agree(expert, patient)
         sections = await patient.evaluate("() => window.mediaConnections.at(-1).getTransceivers().length")
-        assert sections == 7
+        assert sections == 11
         assert await patient.locator(f"{OTHER}.has-picture").count() == 1, "on the section that carries the own picture"
 
         await expert.click("[data-control=screen]")
