@@ -32,6 +32,7 @@ commands:
                   needs REDIS_URL and MEDIA_NODE
   worker          what runs later: filing recordings, transcripts, mail
   migrate         bring the database to the newest schema
+  take-bounce     mark a mail as undeliverable; the mail server's report comes from standard input
   create-staff    make an account; asks for what is not given, the password comes from standard input
   load-test       fill an installation with people who do not exist, and say what it carried
   check-settings  say whether the environment is complete and right
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"consult {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in ("demo", "web", "media", "worker", "migrate", "check-settings"):
+    for name in ("demo", "web", "media", "worker", "migrate", "take-bounce", "check-settings"):
         commands.add_parser(name)
     add_load_test_arguments(commands.add_parser("load-test"))
     staff = commands.add_parser("create-staff")
@@ -82,6 +83,8 @@ def _run(given: argparse.Namespace) -> int:
             return _serve(work(settings))
         case "migrate":
             return _migrate(settings)
+        case "take-bounce":
+            return _take_bounce(settings)
         case "create-staff":
             return _create_staff(settings, given)
     print("The settings are complete.")
@@ -183,6 +186,28 @@ def _migrate(settings: Settings) -> int:
         print(f"The database at {database_place(settings)} cannot be used: {type(error).__name__}.", file=sys.stderr)
         return 1
     print("The database has the newest schema.")
+    return 0
+
+
+def _take_bounce(settings: Settings) -> int:
+    """Take a report from a mail server. Exit code 75 asks it to try again later (sysexits: EX_TEMPFAIL)."""
+    from consult.notices import service as notices
+
+    report = sys.stdin.buffer.read(notices.MAX_REPORT_BYTES)
+
+    async def take() -> bool:
+        conn = await asyncpg.connect(settings.database_url, timeout=10)
+        try:
+            return await notices.take_bounce(conn, report, utc_now())
+        finally:
+            await conn.close()
+
+    try:
+        found = asyncio.run(take())
+    except (OSError, asyncpg.PostgresError) as error:
+        print(f"The database at {database_place(settings)} cannot be used: {type(error).__name__}.", file=sys.stderr)
+        return 75
+    print("The mail is marked." if found else "The report is about no mail of ours that is not marked yet.")
     return 0
 
 

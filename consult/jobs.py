@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -73,20 +73,25 @@ class Jobs:
         heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT,
         look_every: timedelta = LOOK_EVERY,
     ) -> None:
-        self._limits = (max_pick_ups, first_pause)
+        self._pauses = [first_pause * 2**number for number in range(max_pick_ups - 1)]
         self._heartbeat_timeout = heartbeat_timeout
         self._look_every = look_every
-        self._handlers: dict[str, tuple[Handler, int]] = {}
+        self._handlers: dict[str, tuple[Handler, int, Sequence[timedelta]]] = {}
 
-    def handle(self, kind: str, handler: Handler, *, most_at_once: int = 0) -> None:
-        """Register who does jobs of a kind. most_at_once: over all workers; 0: as many as there are."""
-        self._handlers[kind] = (handler, most_at_once)
+    def handle(
+        self, kind: str, handler: Handler, *, most_at_once: int = 0, pauses: Sequence[timedelta] | None = None
+    ) -> None:
+        """Register who does jobs of a kind. most_at_once: over all workers; 0: as many as there are.
+
+        pauses: how long to wait after each failure; as many further tries as there are pauses. None: as for all kinds.
+        """
+        self._handlers[kind] = (handler, most_at_once, self._pauses if pauses is None else pauses)
 
     async def run(self, pool: asyncpg.Pool, stop: asyncio.Event) -> None:
         """Do jobs until stop is set. Those under way then are given back to the queue, to be begun again later."""
         queuer = PgQueuer.from_asyncpg_pool(pool)
-        for kind, (handler, most_at_once) in self._handlers.items():
-            run_one = _Runner(pool, kind, handler, *self._limits, stop)
+        for kind, (handler, most_at_once, pauses) in self._handlers.items():
+            run_one = _Runner(pool, kind, handler, pauses, stop)
             queuer.entrypoint(kind, concurrency_limit=most_at_once, accepts_context=False, on_failure="hold")(run_one)
         loop = asyncio.create_task(
             queuer.qm.run(
@@ -116,20 +121,18 @@ class _Runner:
         pool: asyncpg.Pool,
         kind: str,
         handler: Handler,
-        max_pick_ups: int,
-        first_pause: timedelta,
+        pauses: Sequence[timedelta],
         stop: asyncio.Event,
     ) -> None:
         self._pool = pool
         self._kind = kind
         self._handler = handler
-        self._max_pick_ups = max_pick_ups
-        self._first_pause = first_pause
+        self._pauses = pauses
         self._stop = stop
 
     async def __call__(self, job: Job) -> None:
         begun = await self._pool.fetchval(COUNT_PICK_UPS, job.id)
-        if begun > self._max_pick_ups:  # a job that kills its worker does not fail; it only begins again and again
+        if begun > len(self._pauses) + 1:  # a job that kills its worker does not fail; it only begins again and again
             log.error("job.given_up", kind=self._kind, job=int(job.id), begun=begun)
             raise JobFailed("begun too often")
         try:
@@ -138,9 +141,9 @@ class _Runner:
             raise
         except Exception as error:
             log.error("job.failed", kind=self._kind, job=int(job.id), begun=begun, **facts_of(error))
-            if begun >= self._max_pick_ups:
+            if begun > len(self._pauses):
                 raise JobFailed(type(error).__name__) from None
-            raise RetryRequested(self._first_pause * 2 ** (begun - 1), type(error).__name__) from None
+            raise RetryRequested(self._pauses[begun - 1], type(error).__name__) from None
         log.info("job.done", kind=self._kind, job=int(job.id), begun=begun)
 
     async def _until_stopped(self, payload: Payload) -> None:

@@ -5,6 +5,7 @@ Owns names, defaults and checks. Nothing else in Consult reads the environment.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 KNOWN_LANGUAGES = ("en", "es")
@@ -96,6 +97,10 @@ class Settings(BaseSettings):
     languages: Listed = KNOWN_LANGUAGES
     mail_url: str | None = Field(default=None, repr=False)
     mail_from: str = "Consult <consult@localhost>"
+    mail_bounces: str | None = None
+    webhook_url: str | None = Field(default=None, repr=False)
+    webhook_secret: str | None = Field(default=None, repr=False)
+    webhook_private: bool = Field(default=False, validate_default=True)
 
     speech_engine: Literal["pocketsphinx", "faster-whisper", "openai"] = "pocketsphinx"
     speech_model: str | None = None
@@ -130,6 +135,41 @@ class Settings(BaseSettings):
     @classmethod
     def _check_mail_url(cls, value: str | None) -> str | None:
         return value and _check_scheme(value, ("smtp", "smtps"), "smtp://user:password@mail.example.org:587")
+
+    @field_validator("mail_bounces")
+    @classmethod
+    def _check_mail_bounces(cls, value: str | None) -> str | None:
+        name, at, place = (value or "").rpartition("@")
+        if value and not (name and at and place and value.isascii() and not set(value) & set(' <>,"+')):
+            raise ValueError("should be an address alone, without +, for example bounces@clinic.example.org")
+        return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _check_webhook_url(cls, value: str | None) -> str | None:
+        if value and not urlsplit(value).hostname:
+            raise ValueError("should be a whole address, for example https://gateway.example.org/hooks/consult")
+        return value and _check_scheme(value, ("https", "http"), "https://gateway.example.org/hooks/consult")
+
+    @field_validator("webhook_private")
+    @classmethod
+    def _check_webhook_private(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and str(info.data.get("webhook_url") or "").startswith("http:"):
+            raise ValueError("WEBHOOK_URL should begin with https://, or be in your own network with WEBHOOK_PRIVATE=1")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook_secret(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if not value.startswith("whsec_") or not 24 <= len(key) <= 64:
+            raise ValueError("should be whsec_ and 24 to 64 bytes in base64, the same as at the gateway")
+        return value
 
     @field_validator("speech_url", "media_node")
     @classmethod
@@ -253,6 +293,7 @@ def _missing_together(asked: Mapping[str, Any], *, named: set[str]) -> list[str]
     needed = {
         "turn_secret": has_turn,
         "speech_url": engine == "openai",
+        "webhook_secret": bool(asked.get("webhook_url")),
         "speech_model": engine == "faster-whisper",
     }
     missing = [name.upper() for name, wanted in needed.items() if wanted and not asked.get(name)]
@@ -284,6 +325,8 @@ _HELP = {
     "PUBLIC_URL": "set it to the address that people open, for example https://consult.example.org",
     "TURN_URLS": "ICE_POLICY=relay needs a TURN server, for example turn:turn.example.org:3478",
     "TURN_SECRET": "use the secret that your TURN servers share with us, of at least 16 characters",
+    "WEBHOOK_SECRET": 'make one with: python3 -c "import base64, secrets; '
+    "print('whsec_' + base64.b64encode(secrets.token_bytes(32)).decode())\"",
     "SPEECH_URL": "the engine openai needs the address of its server",
     "SPEECH_MODEL": "the engine faster-whisper needs a folder with a model",
     "PORT": " from 0 to 65535, for example 8080",

@@ -69,6 +69,7 @@ async def run_worker(
     async with asyncio.TaskGroup() as group:
         helpers = [
             group.create_task(_refile(pool), name="worker-refile"),
+            group.create_task(notices.keep_reminding(pool, settings, clock=clock), name="worker-reminders"),
         ]
         if bus is not None:
             helpers.append(group.create_task(write_down(settings, pool, bus, clock), name="worker-events"))

@@ -60,6 +60,7 @@ class NewPatient:
     email: str
     born_on: date | None
     language: str
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

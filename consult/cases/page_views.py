@@ -94,6 +94,7 @@ async def open_case(request: web.Request) -> web.Response:
         email=form.text("email", max_chars=MAX_EMAIL_CHARS),
         born_on=form.date("born_on", required=False),
         language=form.choice("language", request.app[SETTINGS].languages),
+        phone=form.text("phone", max_chars=40),
     )
     texts = {
         "diagnosis": form.text("diagnosis", max_chars=MAX_DIAGNOSIS_CHARS),

@@ -12,8 +12,8 @@ from consult.cases.model import AskedBy, Case, CaseFacts, CaseLine, NewPatient, 
 from consult.domain.ids import AppointmentId, CaseId, PatientId, QuestionId, StaffId
 
 INSERT_PATIENT = """
-insert into patients (id, name, email, born_on, language, created_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into patients (id, name, email, born_on, language, phone, created_at)
+values ($1, $2, $3, $4, $5, $6, $7)
 """
 
 INSERT_CASE = """
@@ -108,12 +108,23 @@ select exists (
 
 UPDATE_TIME_ZONE = "update patients set time_zone = $2 where id = $1"
 
+UPDATE_EMAIL = "update patients set email = $2 where id = $1 returning id"
+
 UPDATE_LANGUAGE = "update patients set language = $2 where id = $1"
 
 
 async def insert_patient(conn: asyncpg.Connection, patient: NewPatient, now: datetime) -> PatientId:
     patient_id = PatientId(uuid.uuid4())
-    await conn.execute(INSERT_PATIENT, patient_id, patient.name, patient.email, patient.born_on, patient.language, now)
+    await conn.execute(
+        INSERT_PATIENT,
+        patient_id,
+        patient.name,
+        patient.email,
+        patient.born_on,
+        patient.language,
+        patient.phone,
+        now,
+    )
     return patient_id
 
 
@@ -218,6 +229,10 @@ async def fetch_call_started(conn: asyncpg.Connection, case_id: CaseId) -> bool:
 
 async def update_time_zone(conn: asyncpg.Connection, patient_id: PatientId, time_zone: str) -> None:
     await conn.execute(UPDATE_TIME_ZONE, patient_id, time_zone)
+
+
+async def update_email(conn: asyncpg.Connection, patient_id: PatientId, email: str) -> bool:
+    return await conn.fetchval(UPDATE_EMAIL, patient_id, email) is not None
 
 
 async def update_language(conn: asyncpg.Connection, patient_id: PatientId, language: str) -> None:

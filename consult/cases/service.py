@@ -28,12 +28,15 @@ from consult.cases.model import (
 from consult.domain.clock import is_time_zone
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import CaseId, PatientId, QuestionId, StaffId
+from consult.domain.phones import clean_phone
 from consult.domain.words import N_
 
 MAX_LISTED = 200
 NAME_MISSING = N_("Write the patient's name.")
 DIAGNOSIS_MISSING = N_("Write what the diagnosis is, in a few words.")
 TOO_LONG = N_("This is too long. Please write it shorter.")
+EMAIL_WRONG = N_("This does not look like an e-mail address. It needs a name, an @ and a place: ana@example.org.")
+PHONE_WRONG = N_("Please write the number with its country, for example +351 912 345 678.")
 
 
 async def open_case(
@@ -166,6 +169,16 @@ async def learn_time_zone(conn: asyncpg.Connection, patient_id: PatientId, time_
     return True
 
 
+async def correct_email(conn: asyncpg.Connection, patient_id: PatientId, email: str) -> str:
+    """Give a patient another address, and return it as it is kept. Raises InvalidInput (field `email`), NotFound."""
+    email = email.strip()
+    if not _looks_like_email(email):
+        raise InvalidInput({"email": EMAIL_WRONG})
+    if not await queries.update_email(conn, patient_id, email):
+        raise NotFound
+    return email
+
+
 async def choose_language(conn: asyncpg.Connection, patient_id: PatientId, language: str) -> None:
     await queries.update_language(conn, patient_id, language)
 
@@ -187,7 +200,14 @@ async def _before_the_call(conn: asyncpg.Connection, case_id: CaseId) -> None:
 
 
 def _trimmed(patient: NewPatient) -> NewPatient:
-    return NewPatient(patient.name.strip(), patient.email.strip(), patient.born_on, patient.language)
+    phone = clean_phone(patient.phone)
+    return NewPatient(
+        patient.name.strip(),
+        patient.email.strip(),
+        patient.born_on,
+        patient.language,
+        patient.phone if phone is None else phone,
+    )
 
 
 def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
@@ -197,9 +217,9 @@ def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
     elif len(patient.name) > MAX_NAME_CHARS:
         wrong["name"] = TOO_LONG
     if patient.email and not _looks_like_email(patient.email):
-        wrong["email"] = N_(
-            "This does not look like an e-mail address. It needs a name, an @ and a place: ana@example.org."
-        )
+        wrong["email"] = EMAIL_WRONG
+    if clean_phone(patient.phone) is None:
+        wrong["phone"] = PHONE_WRONG
     if patient.born_on is not None and patient.born_on > today:
         wrong["born_on"] = N_("This day has not come yet. Check the year.")
     elif patient.born_on is not None and patient.born_on < OLDEST_BIRTH:

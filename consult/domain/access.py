@@ -22,13 +22,13 @@ class Action(StrEnum):
     CANCEL = "appointment:cancel"
     ISSUE_LINK = "appointment:issue_link"
     HOST_CALL = "call:host"
-    READ_OUTBOX = "outbox:read"
+    READ_MESSAGES = "messages:read"
 
 
 _ALLOWED: dict[StaffRole, frozenset[Action]] = {
     StaffRole.SCHEDULER: frozenset(Action) - {Action.HOST_CALL},
     StaffRole.EXPERT: frozenset({Action.HOST_CALL, Action.SET_HOURS}),
-    StaffRole.ADMINISTRATOR: frozenset({Action.READ_OUTBOX}),
+    StaffRole.ADMINISTRATOR: frozenset({Action.READ_MESSAGES}),
 }
 
 

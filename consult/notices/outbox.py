@@ -20,11 +20,20 @@ import aiosmtplib
 from consult.settings import Settings
 
 SEND_WITHIN_S = 30.0
-_LINK = re.compile(r"^https?://\S+/join#\S+$", re.MULTILINE)
+_LINK = re.compile(r"^https?://\S+#\S+$", re.MULTILINE)
+_STATUS = re.compile(r"\b(5\.\d{1,3}\.\d{1,3})\b")
 
 
 class MailNotSent(Exception):
     """The mail server did not take the mail. Its text is the kind of the cause alone."""
+
+
+class MailRefused(MailNotSent):
+    """The mail server refused the mail for good: nothing is gained by trying again. status: such as 5.1.1 or 550."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__("MailRefused")
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +47,15 @@ class Letter:
     link: str | None
 
 
-async def send(message: EmailMessage, *, file_name: str, settings: Settings) -> None:
-    """Hand a mail over. Raises MailNotSent or OSError."""
+async def send(message: EmailMessage, *, file_name: str, settings: Settings, bounces_to: str | None = None) -> None:
+    """Hand a mail over. Raises MailRefused, MailNotSent or OSError.
+
+    bounces_to: the address that the mail server reports to if it cannot deliver; None: that of the sender.
+    """
     if settings.mail_url is None:
         await asyncio.to_thread(write_to_outbox, message, settings.outbox, file_name)
     else:
-        await _send_by_smtp(message, settings.mail_url)
+        await _send_by_smtp(message, settings.mail_url, bounces_to)
 
 
 def write_to_outbox(message: EmailMessage, folder: Path, file_name: str) -> None:
@@ -77,13 +89,14 @@ def read_from_outbox(folder: Path, file_name: str) -> Letter | None:
     )
 
 
-async def _send_by_smtp(message: EmailMessage, mail_url: str) -> None:
+async def _send_by_smtp(message: EmailMessage, mail_url: str, bounces_to: str | None) -> None:
     parts = urlsplit(mail_url)
     secure = parts.scheme == "smtps"
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
             await aiosmtplib.send(
                 message,
+                sender=bounces_to,
                 hostname=parts.hostname or "localhost",
                 port=parts.port or (465 if secure else 587),
                 username=unquote(parts.username) if parts.username else None,
@@ -92,4 +105,14 @@ async def _send_by_smtp(message: EmailMessage, mail_url: str) -> None:
                 timeout=SEND_WITHIN_S,
             )
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise MailNotSent(type(error).__name__) from None
+        raise _failure(error) from None
+
+
+def _failure(error: Exception) -> MailNotSent:
+    """Tell refusals of this mail for good from everything that may be mended: a full disk, a wrong password."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
+        error = error.recipients[0]
+    if isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError) and 500 <= error.code < 600:
+        found = _STATUS.search(error.message)
+        return MailRefused(found[1] if found else str(error.code))
+    return MailNotSent(type(error).__name__)

@@ -1,4 +1,4 @@
-"""SQL of mails: who was written to and when, never what."""
+"""SQL of messages: who was written to and when, never what. `occasion_queries` reads what they are about."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Any
 
 import asyncpg
 
-from consult.domain.ids import AppointmentId
-from consult.notices.model import Mail, MailId, MailKind
+from consult.domain.ids import AppointmentId, InvitationId
+from consult.notices.model import Audience, Channel, Mail, MailId, MailKind, MailState, MessageLine, OfferId
 
+# A reminder that was queued already is left as it is: there is no row then.
 INSERT_MAIL = """
-insert into mails (id, appointment_id, kind, recipient, queued_at) values ($1, $2, $3, $4, $5)
+insert into mails (id, appointment_id, offer_id, kind, channel, audience, person, recipient, about_at, again_of,
+  queued_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+on conflict do nothing
+returning id
 """
 
 MAIL = """
-select id, appointment_id, kind, recipient, queued_at, sent_at, failed_at, failure from mails
+select id, appointment_id, offer_id, kind, channel, audience, person, recipient, about_at, sequence, again_of, tries,
+       queued_at, sent_at, failed_at, failure, bounced_at, bounce_status, dropped_at
+from mails
 """
 
 FETCH_MAIL = MAIL + "where id = $1"
@@ -24,21 +31,89 @@ FETCH_MAIL = MAIL + "where id = $1"
 # A second worker that was handed the same job waits here, and then sees that the mail went out.
 LOCK_MAIL = MAIL + "where id = $1 for update"
 
-LIST_MAILS = MAIL + "order by queued_at desc, id limit $1"
-
 LIST_MAILS_OF_APPOINTMENT = MAIL + "where appointment_id = $1 order by queued_at desc, id"
 
-UPDATE_SENT = "update mails set sent_at = $2 where id = $1"
+# The highest calendar entry that somebody has of an appointment.
+FETCH_TOLD_SEQUENCE = """
+select max(sequence) from mails
+where appointment_id = $1 and audience = $2 and person = $3 and sent_at is not null and bounced_at is null
+"""
 
-UPDATE_FAILED = "update mails set failed_at = $2, failure = $3 where id = $1 and sent_at is null"
+# The experts who were told that they are booked, and not since that they are not.
+LIST_TOLD_EXPERTS = """
+select distinct on (person) person, recipient, kind from mails
+where appointment_id = $1 and audience = 'expert' and channel = 'mail' and dropped_at is null
+order by person, queued_at desc, kind
+"""
+
+UPDATE_SENT = """
+update mails set sent_at = $2, tries = tries + 1, recipient = $3, person = $4, sequence = $5, invitation_id = $6
+where id = $1
+"""
+
+UPDATE_FAILED = "update mails set failed_at = $2, failure = $3, tries = tries + 1 where id = $1 and sent_at is null"
+
+UPDATE_DROPPED = "update mails set dropped_at = $2, failure = $3 where id = $1 and sent_at is null"
+
+# Refused when it was handed over, or reported later; the first report counts.
+UPDATE_BOUNCED = """
+update mails set bounced_at = $2, bounce_status = $3, tries = tries + $4
+where id = $1 and bounced_at is null and dropped_at is null
+returning id
+"""
+
+# The link in a mail counts as opened from the first visit by it on.
+LIST_MESSAGES = """
+select m.id, m.appointment_id, m.offer_id, m.kind, m.channel, m.audience, m.person, m.recipient, m.about_at, m.sequence,
+       m.again_of, m.tries, m.queued_at, m.sent_at, m.failed_at, m.failure, m.bounced_at, m.bounce_status, m.dropped_at,
+       a.number, m.invitation_id is not null as has_link,
+       (select min(v.opened_at) from visits v where v.invitation_id = m.invitation_id) as link_opened_at
+from mails m
+left join appointments a on a.id = m.appointment_id
+where ($1::text is null or $1 = case
+         when m.bounced_at is not null then 'bounced' when m.sent_at is not null then 'sent'
+         when m.dropped_at is not null then 'dropped' when m.failed_at is not null then 'failed' else 'waiting' end)
+  and ($2::bigint is null or a.number = $2)
+  and ($3::boolean is null or $3 = (m.invitation_id is not null
+       and exists (select from visits v where v.invitation_id = m.invitation_id)))
+  and ($3::boolean is null or m.invitation_id is not null)
+order by m.queued_at desc, m.id
+limit $4 offset $5
+"""
 
 
 async def insert_mail(
-    conn: asyncpg.Connection, appointment_id: AppointmentId, kind: MailKind, recipient: str, now: datetime
-) -> MailId:
-    mail_id = MailId(uuid.uuid4())
-    await conn.execute(INSERT_MAIL, mail_id, appointment_id, kind, recipient, now)
-    return mail_id
+    conn: asyncpg.Connection,
+    *,
+    mail_id: MailId | None = None,
+    appointment_id: AppointmentId | None,
+    offer_id: OfferId | None = None,
+    kind: MailKind,
+    channel: Channel = Channel.MAIL,
+    audience: Audience,
+    person: str,
+    recipient: str,
+    about_at: datetime | None = None,
+    again_of: MailId | None = None,
+    now: datetime,
+) -> MailId | None:
+    """Return the id of a new message, None if it was queued already."""
+    new_id = mail_id or MailId(uuid.uuid4())
+    found = await conn.fetchval(
+        INSERT_MAIL,
+        new_id,
+        appointment_id,
+        offer_id,
+        kind,
+        channel,
+        audience,
+        person,
+        recipient,
+        about_at,
+        again_of,
+        now,
+    )
+    return None if found is None else MailId(found)
 
 
 async def fetch_mail(conn: asyncpg.Connection, mail_id: MailId) -> Mail | None:
@@ -51,30 +126,80 @@ async def lock_mail(conn: asyncpg.Connection, mail_id: MailId) -> Mail | None:
     return None if row is None else _mail(row)
 
 
-async def list_mails(conn: asyncpg.Connection, limit: int) -> list[Mail]:
-    return [_mail(row) for row in await conn.fetch(LIST_MAILS, limit)]
-
-
 async def list_mails_of_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Mail]:
     return [_mail(row) for row in await conn.fetch(LIST_MAILS_OF_APPOINTMENT, appointment_id)]
 
 
-async def update_sent(conn: asyncpg.Connection, mail_id: MailId, now: datetime) -> None:
-    await conn.execute(UPDATE_SENT, mail_id, now)
+async def list_messages(
+    conn: asyncpg.Connection,
+    *,
+    state: MailState | None,
+    number: int | None,
+    link_opened: bool | None,
+    limit: int,
+    offset: int,
+) -> list[MessageLine]:
+    """Return messages, newest first. link_opened: only those with a link, opened or not; None: all."""
+    rows = await conn.fetch(LIST_MESSAGES, state, number, link_opened, limit, offset)
+    return [MessageLine(_mail(row), row["number"], row["has_link"], row["link_opened_at"]) for row in rows]
+
+
+async def fetch_told_sequence(conn: asyncpg.Connection, mail: Mail) -> int | None:
+    found: int | None = await conn.fetchval(FETCH_TOLD_SEQUENCE, mail.appointment_id, mail.audience, mail.person)
+    return found
+
+
+async def list_told_experts(conn: asyncpg.Connection, appointment_id: AppointmentId) -> dict[str, str]:
+    """The id and the address of each expert who was told of an appointment and not that it is theirs no more."""
+    rows = await conn.fetch(LIST_TOLD_EXPERTS, appointment_id)
+    return {row["person"]: row["recipient"] for row in rows if row["kind"] != MailKind.CANCELLATION}
+
+
+async def update_sent(
+    conn: asyncpg.Connection,
+    mail_id: MailId,
+    now: datetime,
+    *,
+    recipient: str,
+    person: str,
+    sequence: int | None = None,
+    invitation_id: InvitationId | None = None,
+) -> None:
+    await conn.execute(UPDATE_SENT, mail_id, now, recipient, person, sequence, invitation_id)
 
 
 async def update_failed(conn: asyncpg.Connection, mail_id: MailId, failure: str, now: datetime) -> None:
     await conn.execute(UPDATE_FAILED, mail_id, now, failure)
 
 
+async def update_dropped(conn: asyncpg.Connection, mail_id: MailId, reason: str, now: datetime) -> None:
+    await conn.execute(UPDATE_DROPPED, mail_id, now, reason)
+
+
+async def update_bounced(conn: asyncpg.Connection, mail_id: MailId, status: str, now: datetime, *, tries: int) -> bool:
+    """tries: 1 if it was refused while it was handed over, 0 if a report came. False if nothing was changed."""
+    return await conn.fetchval(UPDATE_BOUNCED, mail_id, now, status, tries) is not None
+
+
 def _mail(row: Any) -> Mail:
     return Mail(
         id=MailId(row["id"]),
-        appointment_id=AppointmentId(row["appointment_id"]),
+        appointment_id=None if row["appointment_id"] is None else AppointmentId(row["appointment_id"]),
+        offer_id=None if row["offer_id"] is None else OfferId(row["offer_id"]),
         kind=MailKind(row["kind"]),
+        channel=Channel(row["channel"]),
+        audience=Audience(row["audience"]),
+        person=row["person"],
         recipient=row["recipient"],
+        about_at=row["about_at"],
+        sequence=row["sequence"],
+        again_of=None if row["again_of"] is None else MailId(row["again_of"]),
+        tries=row["tries"],
         queued_at=row["queued_at"],
         sent_at=row["sent_at"],
         failed_at=row["failed_at"],
         failure=row["failure"],
+        bounced_at=row["bounced_at"],
+        bounce_status=row["bounce_status"],
+        dropped_at=row["dropped_at"],
     )

@@ -1,49 +1,67 @@
-"""Mails to patients: queued with the change they tell of, written and sent by a job.
+"""Messages to patients and experts: queued with the change they tell of, written and sent by a job.
 
-The job makes the mail's link itself when it runs, so that no secret waits in the queue or the database.
+The job makes a mail's link itself when it runs, so that no secret waits in the queue or the database. Functions take a
+connection; who calls owns the transaction. The work is in `queueing`, `sending`, `feeds` and `bounces`, offered here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import datetime
 
 import asyncpg
-import structlog
 
-from consult import jobs
-from consult.domain.clock import utc_now
 from consult.domain.ids import AppointmentId
-from consult.files import folder
 from consult.notices import outbox, queries
-from consult.notices.letters import write_letter
-from consult.notices.model import Mail, MailId, MailKind, mail_id_from
+from consult.notices.bounces import MAX_REPORT_BYTES, take_bounce
+from consult.notices.feeds import fetch_feed, make_feed, read_feed, revoke_feed, write_visit_calendar
+from consult.notices.model import Mail, MailState, MessageLine, mail_id_from
 from consult.notices.outbox import Letter
+from consult.notices.queueing import (
+    SEND_EVENT,
+    SEND_MAIL,
+    fetch_message,
+    queue_cancellation,
+    queue_change,
+    queue_due,
+    queue_invitation,
+    queue_new_link,
+    queue_offer,
+    send_again,
+)
+from consult.notices.sending import FindOffer, MailSender, keep_reminding, register_jobs
 from consult.scheduling import service as scheduling
 from consult.settings import Settings
-from consult.web.words import Languages, load_languages
 
-log = structlog.get_logger()
+__all__ = [
+    "MAX_REPORT_BYTES",
+    "SEND_EVENT",
+    "SEND_MAIL",
+    "FindOffer",
+    "MailSender",
+    "fetch_feed",
+    "fetch_message",
+    "keep_reminding",
+    "list_mails_of_appointment",
+    "list_messages",
+    "make_feed",
+    "queue_cancellation",
+    "queue_change",
+    "queue_due",
+    "queue_invitation",
+    "queue_new_link",
+    "queue_offer",
+    "read_feed",
+    "read_mail",
+    "register_jobs",
+    "request_new_link",
+    "revoke_feed",
+    "send_again",
+    "take_bounce",
+    "write_visit_calendar",
+]
 
-SEND_MAIL = "send_mail"
-MAX_LISTED = 100
-GONE = "appointment_over"  # the failure of a mail about an appointment that was cancelled before it went out
-
-
-async def queue_invitation(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
-    """Have the patient sent an invitation with a link of its own. False if there is no address to send it to."""
-    return await _queue(conn, appointment_id, MailKind.INVITATION, now)
-
-
-async def queue_new_link(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
-    """Have the patient sent a further link. False if there is no address to send it to."""
-    return await _queue(conn, appointment_id, MailKind.NEW_LINK, now)
-
-
-async def queue_cancellation(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
-    """Have the patient told that the appointment does not take place. False if there is no address."""
-    return await _queue(conn, appointment_id, MailKind.CANCELLATION, now)
+PAGE_LENGTH = 50
 
 
 async def request_new_link(conn: asyncpg.Connection, number_or_email: str, now: datetime) -> None:
@@ -57,12 +75,27 @@ async def request_new_link(conn: asyncpg.Connection, number_or_email: str, now: 
     if number is None and not address:
         return
     for appointment_id in await scheduling.find_for_new_link(conn, number=number, email=address, now=now):
-        await _queue(conn, appointment_id, MailKind.NEW_LINK, now)
+        await queue_new_link(conn, appointment_id, now)
 
 
-async def list_mails(conn: asyncpg.Connection) -> list[Mail]:
-    """Return the latest mails, newest first."""
-    return await queries.list_mails(conn, MAX_LISTED)
+async def list_messages(
+    conn: asyncpg.Connection,
+    *,
+    state: MailState | None = None,
+    number: int | None = None,
+    link_opened: bool | None = None,
+    page: int = 1,
+) -> tuple[list[MessageLine], bool]:
+    """Return a page of messages, newest first, and whether there are older ones."""
+    found = await queries.list_messages(
+        conn,
+        state=state,
+        number=number,
+        link_opened=link_opened,
+        limit=PAGE_LENGTH + 1,
+        offset=(page - 1) * PAGE_LENGTH,
+    )
+    return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH
 
 
 async def list_mails_of_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Mail]:
@@ -77,68 +110,3 @@ async def read_mail(conn: asyncpg.Connection, file_name: str, settings: Settings
         return None
     letter = await asyncio.to_thread(outbox.read_from_outbox, settings.outbox, mail.file_name)
     return None if letter is None else (mail, letter)
-
-
-class MailSender:
-    """Sends queued mails. The worker registers it: `jobs.handle(SEND_MAIL, MailSender(pool, settings, languages))`."""
-
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], settings: Settings, languages: Languages) -> None:
-        self._pool = pool
-        self._settings = settings
-        self._languages = languages
-
-    async def __call__(self, payload: jobs.Payload) -> None:
-        mail_id = MailId(uuid.UUID(payload["mail_id"]))
-        try:
-            async with self._pool.acquire() as conn, conn.transaction():
-                await self._send(conn, mail_id, utc_now())
-        except (outbox.MailNotSent, OSError, TimeoutError) as error:
-            failure = str(error) if isinstance(error, outbox.MailNotSent) else type(error).__name__
-            async with self._pool.acquire() as conn:
-                await queries.update_failed(conn, mail_id, failure, utc_now())
-            raise
-
-    async def _send(self, conn: asyncpg.Connection, mail_id: MailId, now: datetime) -> None:
-        """Send one mail and say so, in one transaction: a mail that did not go out leaves no link behind."""
-        mail = await queries.lock_mail(conn, mail_id)
-        if mail is None or mail.sent_at is not None:
-            return
-        details = await scheduling.fetch_appointment(conn, mail.appointment_id)
-        link = None
-        if mail.kind is not MailKind.CANCELLATION:
-            if details.appointment.is_cancelled:
-                await queries.update_failed(conn, mail_id, GONE, now)
-                return
-            link = await scheduling.issue_link(conn, mail.appointment_id, now=now)
-        language = details.patient_language
-        known = language in self._languages
-        words = self._languages[language] if known else self._languages.default
-        message = write_letter(
-            mail.kind,
-            mail_id,
-            details,
-            link,
-            words=words,
-            settings=self._settings,
-            recipient=mail.recipient,
-            now=now,
-        )
-        await queries.update_sent(conn, mail_id, now)
-        await outbox.send(message, file_name=mail.file_name, settings=self._settings)
-        log.info("mail.sent", mail=str(mail_id), kind=mail.kind.value)
-
-
-def register_jobs(worker: jobs.Jobs, *, pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> None:
-    """Give the worker what this feature does later."""
-    languages = load_languages(folder("locale"), settings.languages)
-    worker.handle(SEND_MAIL, MailSender(pool, settings, languages))
-
-
-async def _queue(conn: asyncpg.Connection, appointment_id: AppointmentId, kind: MailKind, now: datetime) -> bool:
-    details = await scheduling.fetch_appointment(conn, appointment_id)
-    if not details.patient_email:
-        return False
-    async with conn.transaction():
-        mail_id = await queries.insert_mail(conn, appointment_id, kind, details.patient_email, now)
-        await jobs.enqueue(conn, SEND_MAIL, {"mail_id": str(mail_id)}, key=f"mail:{mail_id}")
-    return True

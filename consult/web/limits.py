@@ -18,6 +18,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "upload": {"address": "120/hour", "account": "60/hour"},
     "hold": {"address": "120/hour", "account": "40/hour"},
     "invite": {"address": "60/hour", "account": "20/hour"},
+    "calendar": {"address": "60/hour"},
     "demo": {"address": "120/minute"},
 }
 

@@ -51,6 +51,10 @@ class Languages:
     def __contains__(self, language: object) -> bool:
         return language in self._words
 
+    def of(self, language: str) -> Words:
+        """Return somebody's language, the clinic's own if this server does not speak it."""
+        return self._words.get(language, self.default)
+
     @property
     def default(self) -> Words:
         return self._words[self.codes[0]]

@@ -145,7 +145,7 @@ async def book_next_slot(page: Page) -> str:
 
 
 async def expect_mail_in_outbox(page: Page) -> None:
-    await page.get_by_role("link", name="Outbox").click()
+    await page.get_by_role("link", name="Messages").click()
     for _ in range(20):
         if await page.get_by_text("ana@patient.test").count():
             break

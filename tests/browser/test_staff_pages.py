@@ -98,7 +98,7 @@ async def open_staff_page(browser: Browser, server: Server, email: str, width: i
 def scheduler_paths(clinic: Clinic, appointment: uuid.UUID | None) -> list[str]:
     paths = [
         "/board", "/board?day=2031-01-01", "/cases", "/cases?search=nobody", "/cases/new", f"/cases/{clinic.case}",
-        f"/cases/{clinic.case}/book", "/experts", f"/experts/{clinic.expert}/hours", "/outbox",
+        f"/cases/{clinic.case}/book", "/experts", f"/experts/{clinic.expert}/hours", "/messages",
     ]  # fmt: skip
     if appointment:
         paths += [f"/appointments/{appointment}", f"/appointments/{appointment}/cancel"]

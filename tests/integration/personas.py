@@ -20,6 +20,7 @@ from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.ids import StaffId
 from consult.keys import STORE
+from consult.notices import service as notices
 from consult.people import service as people
 from consult.records import service as records
 from consult.records.model import UploadedBy
@@ -43,6 +44,7 @@ class Town:
     question_id: uuid.UUID
     segment_id: uuid.UUID
     consultation_id: uuid.UUID
+    mail_id: uuid.UUID
     link: IssuedLink
     tokens: dict[str, str]
 
@@ -105,7 +107,9 @@ async def settle(server: Server, conn: Any) -> Town:
     question = await cases.ask_question(conn, clinic.case, "May I drive?", AskedBy.PATIENT, now)
     consultation_id, segment_id = await _keep_segment(server, conn, appointment.id)
     question_id: Any = getattr(question, "id", question)
-    return Town(clinic, appointment.id, record.id, question_id, segment_id, consultation_id, link, tokens)
+    await notices.queue_invitation(conn, appointment.id, now)
+    mail_id = await conn.fetchval("select id from mails where audience = 'patient'")
+    return Town(clinic, appointment.id, record.id, question_id, segment_id, consultation_id, mail_id, link, tokens)
 
 
 async def _keep_segment(server: Server, conn: Any, appointment_id: uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:

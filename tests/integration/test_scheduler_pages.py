@@ -44,7 +44,7 @@ async def free_slot(database: Database, clinic: Clinic) -> str:
 async def test_every_page_says_what_is_empty(scheduler: aiohttp.ClientSession, clinic: Clinic) -> None:
     assert "Nobody waits for you." in await read(scheduler, "/board")
     assert "No calls on" in await read(scheduler, "/board?day=2030-01-05")
-    assert "No mails yet" in await read(scheduler, "/outbox")
+    assert "No messages yet" in await read(scheduler, "/messages")
     assert "Nothing is booked yet." in await read(scheduler, f"/cases/{clinic.case}")
     assert "No case has" in await read(scheduler, "/cases?search=nobody")
     assert "nothing can be booked" in await read(scheduler, "/experts")
@@ -296,11 +296,11 @@ async def test_an_expert_sees_their_own_day_and_their_own_cases_alone(
     await read(client, f"/cases/{other}", 404)
     await read(client, "/board", 403)
     await read(client, f"/cases/{clinic.case}/book", 403)
-    await read(client, "/outbox", 403)
+    await read(client, "/messages", 403)
     await read(client, f"/experts/{clinic.expert}/hours")
     await read(client, f"/experts/{clinic.other_expert}/hours", 404)
 
 
 async def test_nobody_gets_in_without_signing_in(client: aiohttp.ClientSession, clinic: Clinic) -> None:
-    for path in ("/board", "/today", "/cases", f"/cases/{clinic.case}", "/experts", "/outbox", "/cases/new"):
+    for path in ("/board", "/today", "/cases", f"/cases/{clinic.case}", "/experts", "/messages", "/cases/new"):
         await read(client, path, 303)

@@ -99,6 +99,14 @@ SERVES: dict[str, set[str]] = {
     "GET /experts": {SCHEDULER, ADMINISTRATOR},
     "GET /experts/{id}/hours": OF_THE_CASE,
     "POST /experts/{id}/hours": OF_THE_CASE,
+    "GET /messages": {SCHEDULER, ADMINISTRATOR},
+    "GET /messages/{id}/again": {SCHEDULER},
+    "POST /messages/{id}/again": {SCHEDULER},
+    "GET /calendar": {EXPERT, OTHER_EXPERT},
+    "POST /calendar": {EXPERT, OTHER_EXPERT},
+    "POST /calendar/withdraw": {EXPERT, OTHER_EXPERT},
+    "GET /calendar/{secret}.ics": set(),  # its proof is the secret: test_calendars
+    "GET /visit/calendar.ics": VISITORS,
     "GET /outbox": {SCHEDULER, ADMINISTRATOR},
     "GET /outbox/{name}": {SCHEDULER, ADMINISTRATOR},
 }
@@ -129,6 +137,7 @@ def address(town: Town, pattern: str) -> str:
                 "cases": town.clinic.case, "appointments": town.appointment_id, "experts": town.clinic.expert,
                 "records": town.record_id, "segments": town.segment_id,
                 "consultations": town.consultation_id,
+                "messages": town.mail_id,
                 "visit": town.question_id if second == "questions" else town.record_id,
             }  # fmt: skip
             return str(ids[first])
@@ -136,7 +145,8 @@ def address(town: Town, pattern: str) -> str:
             "record": town.record_id, "question": town.question_id, "segment": town.segment_id,
             "consultation": town.consultation_id,
             "step": "when",
-            "language": "en", "path": "css/base.css", "person": uuid.uuid4(), "name": f"{uuid.uuid4()}.eml",
+            "language": "en", "path": "css/base.css", "secret": "x" * 43,
+            "person": uuid.uuid4(), "name": f"{uuid.uuid4()}.eml",
         }  # fmt: skip
         return str(others[name])
 

@@ -1,0 +1,249 @@
+"""Putting messages into the queue, in the transaction of the change that they tell of."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from consult import jobs
+from consult.cases import service as cases
+from consult.domain.errors import InvalidInput, NotFound
+from consult.domain.ids import AppointmentId, PatientId
+from consult.domain.words import N_
+from consult.notices import occasion_queries, queries, reminders
+from consult.notices.model import (
+    Audience,
+    Channel,
+    Mail,
+    MailId,
+    MailKind,
+    Occasion,
+    OfferId,
+    OfferToTell,
+    PersonToTell,
+)
+
+SEND_MAIL = "send_mail"
+SEND_EVENT = "send_event"
+# A mail server that is away overnight, or greylists, still gets its mails.
+MAIL_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720, 720))
+EVENT_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 60, 300, 1800, 7200, 18_000, 36_000))
+ADDRESS_MISSING = N_("Please enter the address that it should go to.")
+NOT_AGAIN = N_("This message cannot be sent again: what it was about is over.")
+
+
+async def queue_invitation(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
+    """Have the patient sent an invitation with a link of its own, and the experts theirs.
+
+    False if there is no address to send the patient's to. Raises NotFound.
+    """
+    occasion = await _occasion(conn, appointment_id)
+    for expert in occasion.experts:
+        await _queue(conn, occasion, expert, MailKind.INVITATION, now)
+    return await _tell_patient(conn, occasion, MailKind.INVITATION, now)
+
+
+async def queue_new_link(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
+    """Have the patient sent a further link. False if there is no address to send it to."""
+    occasion = await _occasion(conn, appointment_id)
+    return await _queue(conn, occasion, occasion.patient, MailKind.NEW_LINK, now)
+
+
+async def queue_change(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
+    """Have everybody told of the appointment's new time or experts, as it stands in this transaction.
+
+    Who became an expert of it is invited, who is none any more gets a cancellation. False if there is no address to
+    send the patient's to.
+    """
+    occasion = await _occasion(conn, appointment_id)
+    told = await queries.list_told_experts(conn, appointment_id)
+    for expert in occasion.experts:
+        kind = MailKind.CHANGE if expert.person in told else MailKind.INVITATION
+        await _queue(conn, occasion, expert, kind, now)
+    present = {expert.person for expert in occasion.experts}
+    await _cancel_experts(conn, occasion, {person: told[person] for person in told if person not in present}, now)
+    return await _tell_patient(conn, occasion, MailKind.CHANGE, now)
+
+
+async def queue_cancellation(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
+    """Have everybody told that the appointment does not take place. False if there is no address for the patient."""
+    occasion = await _occasion(conn, appointment_id)
+    await _cancel_experts(conn, occasion, await queries.list_told_experts(conn, appointment_id), now)
+    return await _tell_patient(conn, occasion, MailKind.CANCELLATION, now)
+
+
+async def queue_offer(conn: asyncpg.Connection, offer_id: uuid.UUID, now: datetime) -> None:
+    """Have somebody on the wait list offered a freed time. To whom and what, the job asks when it writes the letter."""
+    mail_id = await queries.insert_mail(
+        conn,
+        appointment_id=None,
+        offer_id=OfferId(offer_id),
+        kind=MailKind.OFFER,
+        audience=Audience.PATIENT,
+        person="",
+        recipient="",
+        now=now,
+    )
+    assert mail_id is not None
+    await jobs.enqueue(conn, SEND_MAIL, {"mail_id": str(mail_id)}, key=f"mail:{mail_id}")
+
+
+async def queue_due(conn: asyncpg.Connection, now: datetime, *, channels: Iterable[Channel] = (Channel.MAIL,)) -> int:
+    """Queue the reminders that are due, each once, however often and by however many this is called.
+
+    Returns how many were queued.
+    """
+    wanted, queued = tuple(channels), 0
+    for upcoming in await occasion_queries.list_upcoming(conn, now, now + reminders.LOOK_AHEAD):
+        for kind, about_at in reminders.due(upcoming, now):
+            occasion = await _occasion(conn, upcoming.appointment_id)
+            async with conn.transaction():
+                if Channel.MAIL in wanted:
+                    queued += await _queue(conn, occasion, occasion.patient, kind, now, about_at=about_at)
+                if Channel.WEBHOOK in wanted:
+                    queued += await _queue_due_event(conn, occasion, kind, about_at, now)
+    return queued
+
+
+async def queue_offer_event(conn: asyncpg.Connection, offer_id: OfferId, offer: OfferToTell, now: datetime) -> None:
+    """Have the gateway for text messages told of an offer, beside the mail that holds its link."""
+    mail_id = await queries.insert_mail(
+        conn,
+        appointment_id=None,
+        offer_id=offer_id,
+        kind=MailKind.OFFER,
+        channel=Channel.WEBHOOK,
+        audience=Audience.PATIENT,
+        person=str(offer.patient_id),
+        recipient=offer.phone,
+        about_at=offer.starts_at,
+        now=now,
+    )
+    if mail_id is not None:
+        await jobs.enqueue(conn, SEND_EVENT, {"mail_id": str(mail_id)}, key=f"event:{mail_id}")
+
+
+async def send_again(conn: asyncpg.Connection, mail_id: MailId, *, address: str, now: datetime) -> MailId:
+    """Send a message once more, to a corrected address if it is the patient's; that is kept as theirs.
+
+    An expert's goes to the address of their account. Raises InvalidInput (field `email`), NotFound.
+    """
+    mail = await fetch_message(conn, mail_id)
+    if mail.appointment_id is None or mail.channel is not Channel.MAIL:
+        raise InvalidInput({"email": NOT_AGAIN})
+    occasion = await _occasion(conn, mail.appointment_id)
+    person = occasion.patient
+    if mail.audience is Audience.EXPERT:
+        person = next((one for one in occasion.experts if one.person == mail.person), person)
+        address = person.address if person.audience is Audience.EXPERT else mail.recipient
+    else:
+        address = await _corrected(conn, occasion.patient_id, occasion.patient.address, address)
+    again = MailId(uuid.uuid4())
+    if reminders.why_not(replace(mail, again_of=mail.id), occasion, None, now) is not None:
+        raise InvalidInput({"email": NOT_AGAIN})
+    async with conn.transaction():
+        await queries.insert_mail(
+            conn,
+            mail_id=again,
+            appointment_id=mail.appointment_id,
+            kind=mail.kind,
+            audience=mail.audience,
+            person=mail.person,
+            recipient=address,
+            about_at=mail.about_at,
+            again_of=mail.id,
+            now=now,
+        )
+        await jobs.enqueue(conn, SEND_MAIL, {"mail_id": str(again)}, key=f"mail:{again}")
+    return again
+
+
+async def fetch_message(conn: asyncpg.Connection, mail_id: MailId) -> Mail:
+    """Raises NotFound."""
+    mail = await queries.fetch_mail(conn, mail_id)
+    if mail is None:
+        raise NotFound("mail")
+    return mail
+
+
+async def _occasion(conn: asyncpg.Connection, appointment_id: AppointmentId) -> Occasion:
+    occasion = await occasion_queries.fetch_occasion(conn, appointment_id)
+    if occasion is None:
+        raise NotFound("appointment")
+    return occasion
+
+
+async def _tell_patient(conn: asyncpg.Connection, occasion: Occasion, kind: MailKind, now: datetime) -> bool:
+    """By mail, and through the gateway for text messages if the worker knows one."""
+    await _queue_event(conn, kind, occasion.appointment_id)
+    return await _queue(conn, occasion, occasion.patient, kind, now)
+
+
+async def _cancel_experts(conn: asyncpg.Connection, occasion: Occasion, told: dict[str, str], now: datetime) -> None:
+    for person, address in told.items():
+        expert = PersonToTell(Audience.EXPERT, person, address, "", "")
+        await _queue(conn, occasion, expert, MailKind.CANCELLATION, now)
+
+
+async def _queue(
+    conn: asyncpg.Connection,
+    occasion: Occasion,
+    person: PersonToTell,
+    kind: MailKind,
+    now: datetime,
+    *,
+    about_at: datetime | None = None,
+) -> bool:
+    """Queue one mail. False if there is no address, or if it is a reminder that was queued already."""
+    if not person.address:
+        return False
+    async with conn.transaction():
+        mail_id = await queries.insert_mail(
+            conn,
+            appointment_id=occasion.appointment_id,
+            kind=kind,
+            audience=person.audience,
+            person=person.person,
+            recipient=person.address,
+            about_at=about_at,
+            now=now,
+        )
+        if mail_id is not None:
+            await jobs.enqueue(conn, SEND_MAIL, {"mail_id": str(mail_id)}, key=f"mail:{mail_id}")
+    return mail_id is not None
+
+
+async def _queue_event(conn: asyncpg.Connection, kind: MailKind, appointment_id: AppointmentId) -> None:
+    """Have the worker tell the gateway for text messages; without one it does nothing."""
+    payload = {"mail_id": str(uuid.uuid4()), "kind": kind.value, "appointment_id": str(appointment_id)}
+    await jobs.enqueue(conn, SEND_EVENT, payload)
+
+
+async def _queue_due_event(
+    conn: asyncpg.Connection, occasion: Occasion, kind: MailKind, about_at: datetime, now: datetime
+) -> bool:
+    mail_id = await queries.insert_mail(
+        conn,
+        appointment_id=occasion.appointment_id,
+        kind=kind,
+        channel=Channel.WEBHOOK,
+        audience=Audience.PATIENT,
+        person=occasion.patient.person,
+        recipient=occasion.patient_phone,
+        about_at=about_at,
+        now=now,
+    )
+    if mail_id is not None:
+        await jobs.enqueue(conn, SEND_EVENT, {"mail_id": str(mail_id)}, key=f"event:{mail_id}")
+    return mail_id is not None
+
+
+async def _corrected(conn: asyncpg.Connection, patient_id: PatientId, known: str, typed: str) -> str:
+    address = typed.strip()
+    if not address:
+        raise InvalidInput({"email": ADDRESS_MISSING})
+    return address if address == known else await cases.correct_email(conn, patient_id, address)

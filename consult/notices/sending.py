@@ -1,0 +1,191 @@
+"""The worker's part: writes queued mails and sends them, tells the gateway for text messages, looks for what is due."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from email.message import EmailMessage
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+
+from consult import jobs
+from consult.db.pool import Connection
+from consult.domain.clock import utc_now
+from consult.domain.ids import StaffId
+from consult.files import folder
+from consult.log import facts_of
+from consult.notices import occasion_queries, outbox, queries, reminders
+from consult.notices.bounces import bounce_address
+from consult.notices.entries import entry_for
+from consult.notices.letters import Head, add_entry, write_letter, write_offer
+from consult.notices.model import (
+    Audience,
+    Channel,
+    Mail,
+    MailId,
+    MailKind,
+    Occasion,
+    OfferId,
+    OfferToTell,
+    PersonToTell,
+)
+from consult.notices.queueing import EVENT_PAUSES, MAIL_PAUSES, SEND_EVENT, SEND_MAIL, queue_due, queue_offer_event
+from consult.notices.webhooks import EventSender
+from consult.scheduling import service as scheduling
+from consult.scheduling.model import IssuedLink
+from consult.settings import Settings
+from consult.web.words import Languages, load_languages
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 60.0
+OFFER_OVER = "offer_over"
+
+# What `waiting` tells of an offer when its letter is written, None if it is over. It mints the offer's secret there.
+FindOffer: TypeAlias = Callable[[Connection, uuid.UUID, datetime], Awaitable[OfferToTell | None]]
+
+
+class MailSender:
+    """Sends queued mails. Every failure is thrown on to the queue, which tries again, but refusals for good."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        settings: Settings,
+        languages: Languages,
+        *,
+        find_offer: FindOffer | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._languages = languages
+        self._find_offer = find_offer
+        self._clock = clock
+
+    async def __call__(self, payload: jobs.Payload) -> None:
+        mail_id = MailId(uuid.UUID(payload["mail_id"]))
+        try:
+            async with self._pool.acquire() as conn, conn.transaction():
+                await self._send(conn, mail_id, self._clock())
+        except outbox.MailRefused as refused:
+            async with self._pool.acquire() as conn:
+                await queries.update_bounced(conn, mail_id, refused.status, self._clock(), tries=1)
+            log.warning("mail.bounced", mail=str(mail_id), status=refused.status)
+        except (outbox.MailNotSent, OSError, TimeoutError) as error:
+            failure = str(error) if isinstance(error, outbox.MailNotSent) else type(error).__name__
+            async with self._pool.acquire() as conn:
+                await queries.update_failed(conn, mail_id, failure, self._clock())
+            raise
+
+    async def _send(self, conn: Connection, mail_id: MailId, now: datetime) -> None:
+        """Send one mail and say so, in one transaction: a mail that did not go out leaves no link behind."""
+        mail = await queries.lock_mail(conn, mail_id)
+        if mail is None or mail.is_settled:
+            return
+        if mail.offer_id is not None:
+            message = await self._write_offer(conn, mail, mail.offer_id, now)
+        else:
+            message = await self._write_letter(conn, mail, now)
+        if message is None:
+            return
+        bounces_to = bounce_address(self._settings.mail_bounces, mail_id) if self._settings.mail_bounces else None
+        await outbox.send(message, file_name=mail.file_name, settings=self._settings, bounces_to=bounces_to)
+        log.info("mail.sent", mail=str(mail_id), kind=mail.kind.value)
+
+    async def _write_letter(self, conn: Connection, mail: Mail, now: datetime) -> EmailMessage | None:
+        """Return the mail about an appointment, None if it is not needed any more."""
+        assert mail.appointment_id is not None
+        occasion = await occasion_queries.fetch_occasion(conn, mail.appointment_id)
+        told = await queries.fetch_told_sequence(conn, mail)
+        why_not = reminders.OVER if occasion is None else reminders.why_not(mail, occasion, told, now)
+        if why_not is not None or occasion is None:
+            await queries.update_dropped(conn, mail.id, why_not or "", now)
+            return None
+        person = await _reader(conn, occasion, mail)
+        link: IssuedLink | None = None
+        if mail.audience is Audience.PATIENT and mail.kind is not MailKind.CANCELLATION:
+            link = await scheduling.issue_link(conn, occasion.appointment_id, now=now)
+        head = self._head(mail, person.language, mail.recipient, now)
+        message = write_letter(head, occasion, person, link)
+        sequence = None
+        if mail.kind.has_entry:
+            cancelled = mail.kind is MailKind.CANCELLATION
+            # Whatever a program has, it takes a cancellation only from a higher number on.
+            sequence = max(occasion.sequence, -1 if told is None else told + 1) if cancelled else occasion.sequence
+            entry = entry_for(
+                occasion,
+                person,
+                words=head.words,
+                settings=self._settings,
+                sequence=sequence,
+                is_cancelled=cancelled,
+                changed_at=now,
+                asked_to_come=True,
+            )
+            add_entry(message, entry, head.words.language)
+        await queries.update_sent(
+            conn,
+            mail.id,
+            now,
+            recipient=mail.recipient,
+            person=mail.person or person.person,
+            sequence=sequence,
+            invitation_id=link.invitation_id if link else None,
+        )
+        return message
+
+    async def _write_offer(self, conn: Connection, mail: Mail, offer_id: OfferId, now: datetime) -> EmailMessage | None:
+        offer = None if self._find_offer is None else await self._find_offer(conn, offer_id, now)
+        if offer is None or not offer.address or now >= offer.expires_at:
+            await queries.update_dropped(conn, mail.id, OFFER_OVER, now)
+            return None
+        await queries.update_sent(conn, mail.id, now, recipient=offer.address, person=str(offer.patient_id))
+        if self._settings.webhook_url is not None:
+            await queue_offer_event(conn, offer_id, offer, now)
+        return write_offer(self._head(mail, offer.language, offer.address, now), offer)
+
+    def _head(self, mail: Mail, language: str, recipient: str, now: datetime) -> Head:
+        return Head(mail.id, mail.kind, self._languages.of(language), self._settings, recipient, now)
+
+
+async def _reader(conn: Connection, occasion: Occasion, mail: Mail) -> PersonToTell:
+    """Return whom a mail is for, at the address that it was queued for."""
+    person = occasion.patient
+    if mail.audience is Audience.EXPERT:
+        found = next((one for one in occasion.experts if one.person == mail.person), None)
+        person = found or await occasion_queries.fetch_staff(conn, StaffId(int(mail.person))) or person
+    return PersonToTell(person.audience, person.person, mail.recipient, person.language, person.time_zone)
+
+
+def register_jobs(
+    worker: jobs.Jobs,
+    *,
+    pool: asyncpg.Pool[asyncpg.Record],
+    settings: Settings,
+    find_offer: FindOffer | None = None,
+) -> None:
+    """Give the worker what this feature does later."""
+    languages = load_languages(folder("locale"), settings.languages)
+    worker.handle(SEND_MAIL, MailSender(pool, settings, languages, find_offer=find_offer), pauses=MAIL_PAUSES)
+    worker.handle(SEND_EVENT, EventSender(pool, settings), pauses=EVENT_PAUSES)
+
+
+async def keep_reminding(
+    pool: asyncpg.Pool[asyncpg.Record], settings: Settings, *, clock: Callable[[], datetime] = utc_now
+) -> None:
+    """Queue what is due, for as long as the worker lives."""
+    channels = [Channel.MAIL, *([Channel.WEBHOOK] if settings.webhook_url else [])]
+    while True:
+        try:
+            async with pool.acquire() as conn:
+                queued = await queue_due(conn, clock(), channels=channels)
+            if queued:
+                log.info("reminders.queued", count=queued)
+        except Exception as error:
+            log.error("reminders.failed", **facts_of(error))
+        await asyncio.sleep(LOOK_EVERY_S)
