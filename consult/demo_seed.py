@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from consult.availability import service as availability
 from consult.availability.model import WorkingBlock
@@ -20,6 +21,7 @@ from consult.db.pool import Connection, Pool
 from consult.domain.access import StaffRole
 from consult.domain.errors import SlotTaken
 from consult.domain.ids import AppointmentId, CaseId
+from consult.matching import service as matching
 from consult.notices import service as notices
 from consult.people import service as people
 from consult.people.model import Staff
@@ -54,10 +56,11 @@ async def seed(pool: Pool, store: BlobStore, now: datetime) -> Demonstration:
         expert = await _staff(
             conn, "helen.okafor", "Dr Helen Okafor", StaffRole.EXPERT, "Thoracic oncology", "Europe/London", now
         )
-        await _staff(
+        other = await _staff(
             conn, "stefan.brandt", "Dr Stefan Brandt", StaffRole.EXPERT, "Neuroradiology", "Europe/Berlin", now
         )
         case_id = await _case(conn, store, scheduler, now)
+        await _profiles(conn, scheduler, expert, other, case_id, now)
         appointment_id = await _appointment(conn, case_id, scheduler, expert, now)
         link = await scheduling.issue_link(conn, appointment_id, now=now)
     return Demonstration(scheduler, expert, link.secret)
@@ -103,6 +106,32 @@ async def _case(conn: Connection, store: BlobStore, scheduler: Staff, now: datet
     )
     await _complete(conn, store, case_id, now)
     return case_id
+
+
+async def _profiles(
+    conn: Connection, scheduler: Staff, expert: Staff, other: Staff, case_id: CaseId, now: datetime
+) -> None:
+    """Say what the experts review and speak and what the case needs, unless somebody has."""
+    lung = "lung-cancer-non-small-cell"
+    profiles: tuple[tuple[Staff, dict[str, Any]], ...] = (
+        (expert, {
+            "conditions": [lung, "lung-cancer-small-cell", "mesothelioma", "thymic-tumour"],
+            "specialties": ["thoracic-oncology"], "languages": ["en", "fr"], "licences": ["GB", "IE", "PT"],
+            "new_cases_a_week": 4, "leads_panels": True,
+        }),
+        (other, {
+            "conditions": ["glioblastoma", "low-grade-glioma", "brain-metastases", "multiple-sclerosis"],
+            "specialties": ["neuro-oncology", "neurology"], "languages": ["de", "en", "es"],
+            "licences": ["DE", "AT", "ES"], "new_cases_a_week": 2, "leads_panels": False,
+        }),
+    )  # fmt: skip
+    for staff, profile in profiles:
+        if (await matching.fetch_profile(conn, staff.id)).updated_at is None:
+            await matching.set_profile(conn, staff.id, **profile, by=staff.id, now=now)
+    if (await matching.fetch_case_profile(conn, case_id)).condition is None:
+        await matching.set_case_profile(
+            conn, case_id, condition=lung, other_languages=["pt", "es"], region="PT", by=scheduler.id, now=now
+        )
 
 
 async def _complete(conn: Connection, store: BlobStore, case_id: CaseId, now: datetime) -> None:

@@ -27,6 +27,7 @@ from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import AppointmentId, CaseId, QuestionId, StaffId
 from consult.keys import POOL, SETTINGS
+from consult.matching import service as matching
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.records import service as records
@@ -35,7 +36,7 @@ from consult.scheduling.model import AppointmentDetails
 from consult.transcripts import service as transcripts
 from consult.web.forms import Form, read_form
 from consult.web.params import number_in_path, number_in_query, uuid_in_path
-from consult.web.render import render
+from consult.web.render import reader_words, render
 from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
@@ -58,8 +59,9 @@ async def show_cases(request: web.Request) -> web.Response:
     now = utc_now()
     async with request.app[POOL].acquire() as conn:
         lines = await service.list_cases(conn, now=now, search=search, expert_id=own)
+        choices = await matching.list_choices(conn, [line.id for line in lines])
         booking = await _wanted_time(request, conn) if may(staff.role, Action.BOOK) else None
-    rows = [{"line": line, "act": next_act(line.facts).value} for line in lines]
+    rows = [{"line": line, "act": next_act(line.facts).value, "choice": choices.get(line.id)} for line in lines]
     values = {"rows": rows, "search": search, "zone": staff.time_zone, "booking": booking, "now": now}
     return render(request, "staff/cases.html", values)
 
@@ -82,7 +84,7 @@ async def _wanted_time(request: web.Request, conn: asyncpg.Connection) -> dict[s
 @routes.get("/cases/new")
 async def show_new_case(request: web.Request) -> web.Response:
     await require_staff(request, StaffRole.SCHEDULER)
-    return render(request, "staff/case_new.html", {"values": {}, "errors": {}})
+    return await _render_new_case(request)
 
 
 @routes.post("/cases/new")
@@ -103,18 +105,42 @@ async def open_case(request: web.Request) -> web.Response:
         "referring_physician": form.text("referring_physician", max_chars=MAX_NAME_CHARS),
         "first_question": form.text("question", max_chars=MAX_QUESTION_CHARS),
     }
+    needs: dict[str, Any] = {
+        "condition": form.text("condition", max_chars=60),
+        "other_languages": form.several("other_languages"),
+        "region": form.text("region", max_chars=10),
+    }
+    if form.values.get("add") == "other_languages":  # nothing is to be opened yet
+        form.errors.clear()
+        return await _render_new_case(request, form, status=200)
     if not patient.name:  # named, because the summary above the form stands without the fields' labels
         form.wrong("name", service.NAME_MISSING)
     if not texts["diagnosis"]:
         form.wrong("diagnosis", service.DIAGNOSIS_MISSING)
     if not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn:
+            async with request.app[POOL].acquire() as conn, conn.transaction():
                 case_id = await service.open_case(conn, patient, **texts, opened_by=staff.id, now=utc_now())
+                if any(needs.values()):
+                    await matching.set_case_profile(conn, case_id, **needs, by=staff.id, now=utc_now())
             return see(f"/cases/{case_id}")
         except InvalidInput as wrong:
             form.take(wrong)
-    return render(request, "staff/case_new.html", {"values": form.values, "errors": form.errors}, status=422)
+    return await _render_new_case(request, form, status=422)
+
+
+async def _render_new_case(request: web.Request, form: Form | None = None, *, status: int = 200) -> web.Response:
+    words = reader_words(request)
+    async with request.app[POOL].acquire() as conn:
+        choices = matching.case_choices(
+            await matching.list_option_groups(conn, words),
+            words,
+            condition=form.values.get("condition", "") if form else "",
+            other_languages=form.several("other_languages") if form else [],
+            region=form.values.get("region", "") if form else "",
+        )
+    values = {"choices": choices, "values": form.values if form else {}, "errors": form.errors if form else {}}
+    return render(request, "staff/case_new.html", values, status=status)
 
 
 @routes.get("/cases/{id:[0-9]+}")
@@ -155,11 +181,13 @@ async def render_case(
     now = utc_now()
     async with request.app[POOL].acquire() as conn:
         staff = await require_case_reader(request, conn, case_id)
+        words = reader_words(request)
         case = await service.fetch_case(conn, case_id)
         facts = await service.fetch_facts(conn, case_id, now)
         appointments = await scheduling.list_appointments(conn, case_id)
         found = await records.list_records(conn, case_id)
         titles = {str(record.id): record.title for record in found}
+        choice = await matching.find_choice(conn, case_id)
         consulted = await transcripts.list_for_page(conn, case_id, titles)
         values = {
             "case": case,
@@ -167,6 +195,9 @@ async def render_case(
             "questions": await service.list_questions(conn, case_id),
             "records": found,
             "consultations": consulted,
+            "fit": matching.describe(await matching.fetch_case_profile(conn, case_id), words),
+            "choice": choice,
+            "choice_reasons": matching.explain(choice.reasons, words, staff.time_zone) if choice else [],
         }
     experts = {one.appointment.expert_id: one for one in appointments if not one.appointment.is_cancelled}
     live = [one for one in appointments if not one.appointment.is_cancelled]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from consult.domain.slots import Slot
 from consult.domain.words import N_
 from consult.matching.model import Answer, Candidate, CaseProfile, Match, Part, Reason, Values
 
@@ -50,6 +51,15 @@ def assess(candidate: Candidate, case: CaseProfile, now: datetime) -> Match:
     return Match(candidate, reasons, points, objections)
 
 
+def away_until(absences: Iterable[Slot], now: datetime) -> datetime | None:
+    """Return the end of an absence that begins within days and lasts longer than those; absences in a row are one."""
+    until: datetime | None = None
+    for absence in sorted(absences):
+        if absence.starts_at <= (until or now + SOON):
+            until = max(until or absence.ends_at, absence.ends_at)
+    return until if until is not None and until > now + SOON else None
+
+
 def _order(match: Match) -> tuple[int, int, float, str, int]:
     candidate = match.candidate
     earliest = candidate.free[0].starts_at.timestamp() if candidate.free else float("inf")
@@ -62,8 +72,8 @@ def _reason(part: Part, answer: Answer, sentence: str, **values: str | int | lis
 
 
 REVIEWS = N_("Reviews this condition: {condition}.")
-SAME_FIELD = N_("Works in {specialty}, without naming {condition}.")
-OTHER_FIELD = N_("Names neither {condition} nor {specialty}.")
+SAME_FIELD = N_("Works in the same field, without naming the condition: {specialty}.")
+OTHER_FIELD = N_("Names neither the condition nor its field: {specialty}.")
 NO_CONDITION = N_("The case names no condition yet.")
 NO_FIELDS = N_("Has not entered what they review.")
 
@@ -74,12 +84,12 @@ def _condition(candidate: Candidate, case: CaseProfile) -> Reason:
         return _reason(Part.CONDITION, Answer.UNKNOWN, NO_CONDITION)
     if wanted.code in profile.conditions:
         return _reason(Part.CONDITION, Answer.YES, REVIEWS, condition=wanted.name)
-    named = {"condition": wanted.name, "specialty": wanted.specialty.name}
+    field = wanted.specialty.name
     if wanted.specialty.code in profile.fields:
-        return _reason(Part.CONDITION, Answer.PARTLY, SAME_FIELD, **named)
+        return _reason(Part.CONDITION, Answer.PARTLY, SAME_FIELD, specialty=field)
     if not profile.fields:
         return _reason(Part.CONDITION, Answer.UNKNOWN, NO_FIELDS)
-    return _reason(Part.CONDITION, Answer.NO, OTHER_FIELD, **named)
+    return _reason(Part.CONDITION, Answer.NO, OTHER_FIELD, specialty=field)
 
 
 LICENSED = N_("May give opinions in {region}.")

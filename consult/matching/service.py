@@ -10,8 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
@@ -40,16 +39,33 @@ from consult.matching.model import (
     Match,
     Specialty,
 )
-from consult.matching.scoring import WEEKS_LOOKED_AT, rank
-from consult.matching.sentences import Explained, explain, language_choices, region_choices
+from consult.matching.scoring import WEEKS_LOOKED_AT, away_until, rank
+from consult.matching.sentences import (
+    CaseChoices,
+    Explained,
+    OptionGroup,
+    case_choices,
+    describe,
+    explain,
+    language_choices,
+    option_groups,
+    region_choices,
+    time_said,
+    with_names,
+)
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
+from consult.web.words import Words
 
 __all__ = [
+    "CaseChoices",
     "Explained",
+    "OptionGroup",
     "add_condition",
+    "case_choices",
     "choose",
+    "describe",
     "explain",
     "fetch_case_profile",
     "fetch_profile",
@@ -57,12 +73,15 @@ __all__ = [
     "language_choices",
     "list_choices",
     "list_conditions",
+    "list_option_groups",
     "list_profiles",
     "list_specialties",
     "rank_experts",
     "region_choices",
     "set_case_profile",
     "set_profile",
+    "time_said",
+    "with_names",
 ]
 
 LOOKED_AHEAD = timedelta(weeks=WEEKS_LOOKED_AT)
@@ -96,6 +115,11 @@ async def list_conditions(conn: asyncpg.Connection) -> list[Condition]:
 
 async def list_specialties(conn: asyncpg.Connection) -> list[Specialty]:
     return await queries.list_specialties(conn)
+
+
+async def list_option_groups(conn: asyncpg.Connection, words: Words) -> list[OptionGroup]:
+    """Return the clinic's list as forms show it: by specialty, in the reader's words."""
+    return option_groups(await queries.list_specialties(conn), await queries.list_conditions(conn), words)
 
 
 async def add_condition(
@@ -297,8 +321,8 @@ async def _candidates(
     loads = await queries.list_workloads(
         conn, ids, now=now, until=now + LOOKED_AHEAD, opinions_since=now - OPINIONS_SINCE
     )
-    hours = await availability.list_working_hours(conn, ids)
-    today = now.astimezone(ZoneInfo("UTC")).date()
+    times = await availability.fetch_times(conn, experts)
+    today = now.astimezone(UTC).date()
     length = USUAL_LENGTHS[ConsultationKind.FIRST_REVIEW]
     free = await scheduling.list_free_slots(conn, experts, today, today + LOOKED_AHEAD, length, now=now)
     known = await scheduling.list_expert_ids(conn, case_id)
@@ -309,7 +333,8 @@ async def _candidates(
             profile=profiles[expert.id],
             workload=loads[expert.id],
             free=tuple(free[expert.id][:FREE_TIMES_KEPT]),
-            has_hours=bool(hours[expert.id]),
+            away_until=away_until(times[expert.id].absences, now),
+            has_hours=bool(times[expert.id].week or times[expert.id].day_hours),
             knows_case=expert.id in known,
         )
         for expert in experts

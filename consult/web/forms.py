@@ -119,6 +119,11 @@ class Form:
             return ""
         return value
 
+    def several(self, name: str, *, most: int = MAX_FIELDS, max_chars: int = 60) -> list[str]:
+        """Return what was chosen of a list, by boxes or selects of one name: each once, in the order of the form."""
+        values = (value.strip()[:max_chars] for value in self.lists.get(name, [])[:most])
+        return list(dict.fromkeys(value for value in values if value))
+
     def checked(self, name: str) -> bool:
         return self.values.get(name, "") not in ("", "0", "false", "off", "no")
 

@@ -42,7 +42,8 @@ FIELDS = [
     "referring_physician", "question", "expert", "length", "slot", "date", "time", "outside_hours", "day",
     "at", "weekday", "starts", "ends", "weekday-0", "starts-0", "ends-0", "row", "rows", "add", "remove",
     "time_zone", "guest_name", "guest_role", "withdraw", "send", "secret", "number", "code", "contact",
-    "back", "next", "role", "file", "search",
+    "back", "next", "role", "file", "search", "condition", "conditions", "specialty", "specialties", "new_specialty",
+    "icd10", "languages", "licences", "other_languages", "region", "new_cases_a_week", "leads_panels", "note",
 ]  # fmt: skip
 NOT_WALKED = {"/socket", "/sign-out", "/static"}
 KINDS = ("scheduler", "expert", "patient", "guest", "nobody")

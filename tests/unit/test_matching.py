@@ -27,7 +27,7 @@ from consult.matching.model import (
     Specialty,
     Workload,
 )
-from consult.matching.scoring import POINTS, assess, rank
+from consult.matching.scoring import POINTS, assess, away_until, rank
 
 NOW = datetime(2026, 3, 9, 8, tzinfo=UTC)
 FIELDS = [Specialty(SpecialtyCode(code), code.title()) for code in ("lung", "brain", "heart")]
@@ -135,6 +135,17 @@ def test_time_is_soon_or_later_or_there_is_none_and_the_sentence_says_why(
     more: dict[str, Any], expected: tuple[Answer, str]
 ) -> None:
     assert answer(candidate_of(**more), Part.TIME) == expected
+
+
+def test_absences_in_a_row_are_one_and_short_or_late_ones_are_none() -> None:
+    def days(first: int, last: int) -> Slot:
+        return Slot(NOW + timedelta(days=first), NOW + timedelta(days=last))
+
+    assert away_until([days(20, 30), days(-2, 20)], NOW) == NOW + timedelta(days=30)
+    assert away_until([days(6, 9)], NOW) == NOW + timedelta(days=9)
+    assert away_until([days(0, 40), days(3, 5)], NOW) == NOW + timedelta(days=40)
+    for nothing in ([], [days(-30, -1)], [days(-1, 6)], [days(8, 60)]):
+        assert away_until(nothing, NOW) is None
 
 
 @pytest.mark.parametrize(
