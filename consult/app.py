@@ -49,6 +49,7 @@ FEATURES = (
     "transcripts",
     "notices",
     "matching",
+    "waiting",
 )
 
 

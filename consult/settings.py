@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     webhook_url: str | None = Field(default=None, repr=False)
     webhook_secret: str | None = Field(default=None, repr=False)
     webhook_private: bool = Field(default=False, validate_default=True)
+    offer_h: float = Field(default=24, gt=0, le=168)
 
     speech_engine: Literal["pocketsphinx", "faster-whisper", "openai"] = "pocketsphinx"
     speech_model: str | None = None
@@ -305,6 +306,8 @@ def _missing_together(asked: Mapping[str, Any], *, named: set[str]) -> list[str]
 def _line(item: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in item["loc"][:1]).upper()
     kind = item["type"]
+    if name in _FRACTIONS and kind not in ("missing", "value_error"):
+        return f"{name}: {_FRACTIONS[name]}"
     context: Mapping[str, Any] = item.get("ctx") or {}
     if kind == "missing":
         return f"{name}: is missing; {_HELP.get(name, 'set it in the environment')}"
@@ -333,6 +336,9 @@ _HELP = {
     "ROOM_CAPACITY": " from 1 to 10000: how many calls there may be at once",
     "TRUSTED_PROXIES": " from 0 to 8: how many of your own proxies stand before this server",
 }
+
+
+_FRACTIONS = {"OFFER_H": "should be a number of hours above 0 and up to 168, for example 24"}
 
 
 def settings_or_exit(**given: Any) -> Settings:

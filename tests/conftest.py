@@ -33,6 +33,7 @@ SECRET = "a secret for tests, long enough for anything"
 # Browser tests that hold no call, and so may run beside others.
 PAGE_TESTS = {
     "test_matching_pages.py", "test_patient_pages.py", "test_slow_upload.py", "test_spanish.py", "test_staff_pages.py",
+    "test_waiting_pages.py",
 }  # fmt: skip
 
 

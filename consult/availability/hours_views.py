@@ -17,6 +17,7 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
 from consult.people.model import Staff
+from consult.waiting import service as waiting
 from consult.web.forms import NOT_A_TIME, Form, read_form
 from consult.web.params import number_in_path
 from consult.web.render import render
@@ -77,8 +78,9 @@ async def set_hours(request: web.Request) -> web.Response:
     blocks = _blocks(form, rows)
     if not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn:
+            async with request.app[POOL].acquire() as conn, conn.transaction():
                 await service.set_working_hours(conn, expert.id, [block for _place, block in blocks])
+                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             for name, sentence in wrong.fields.items():
                 nth = name.removeprefix("block-")

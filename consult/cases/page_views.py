@@ -34,6 +34,7 @@ from consult.records import service as records
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import AppointmentDetails
 from consult.transcripts import service as transcripts
+from consult.waiting import service as waiting_list
 from consult.web.forms import Form, read_form
 from consult.web.params import number_in_path, number_in_query, uuid_in_path
 from consult.web.render import reader_words, render
@@ -188,6 +189,9 @@ async def render_case(
         found = await records.list_records(conn, case_id)
         titles = {str(record.id): record.title for record in found}
         choice = await matching.find_choice(conn, case_id)
+        waiting = await waiting_list.find_entry(conn, case_id, now) if may(staff.role, Action.BOOK) else None
+        offered = await waiting_list.find_offer(conn, waiting.entry.id) if waiting else None
+        names = {one.id: one.name for one in await people.list_experts(conn)} if waiting else {}
         consulted = await transcripts.list_for_page(conn, case_id, titles)
         values = {
             "case": case,
@@ -216,6 +220,9 @@ async def render_case(
             "zone": staff.time_zone,
             "now": now,
             "may_book": may(staff.role, Action.BOOK),
+            "waiting": waiting,
+            "waiting_wants": waiting_list.wanted(waiting.entry.wishes, names, reader_words(request)) if waiting else [],
+            "waiting_offered": offered,
             "values": form.values if form else {},
             "errors": form.errors if form else {},
         },

@@ -8,6 +8,7 @@
     │   └── SignInFailed            sign_in.failed           401
     ├── VisitNeeded                 visit.needed             401
     │   └── LinkNotUsable           link.not_usable          410
+    ├── OfferNotOpen                offer.not_open           410
     ├── TooEarly                    visit.too_early          403
     ├── InvalidInput                input.invalid            422
     ├── SlotTaken                   slot.taken               409
@@ -94,6 +95,16 @@ class LinkNotUsable(VisitNeeded):
     code = "link.not_usable"
     status = 410
     message = N_("This link cannot be used any more. Ask for a new one; it goes to the address we have on file.")
+
+
+class OfferNotOpen(ConsultError):
+    """Expired, withdrawn and unknown offers are told apart nowhere."""
+
+    code = "offer.not_open"
+    status = 410
+    message = N_(
+        "This time is no longer kept. Who is on our wait list stays on it, and we write to you about the next one."
+    )
 
 
 class TooEarly(ConsultError):

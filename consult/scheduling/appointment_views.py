@@ -20,6 +20,7 @@ from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import drop_link, keep_link, take_link
 from consult.scheduling.model import Invited, IssuedLink, opens_until
+from consult.waiting import service as waiting
 from consult.web.forms import Form, read_form
 from consult.web.params import uuid_in_path
 from consult.web.render import render
@@ -186,6 +187,7 @@ async def cancel(request: web.Request) -> web.Response:
         lost = await service.cancel(conn, appointment_id, now, by=staff.id)
         if not before.appointment.is_cancelled and now < before.appointment.ends_at:
             await notices.queue_cancellation(conn, appointment_id, now)
+            await waiting.queue_time_of(conn, before.appointment, now)
     await request.app[BUS].order(CloseRoom(str(appointment_id), "cancelled"))
     await _send_out(request, appointment_id, lost)
     return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})

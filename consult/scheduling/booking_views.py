@@ -24,6 +24,7 @@ from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import keep_link
 from consult.scheduling.model import DEFAULT_LENGTH
+from consult.waiting import service as waiting
 from consult.web.forms import NOT_A_DATE, Form, read_form
 from consult.web.params import number_in_path
 from consult.web.render import reader_words, render
@@ -76,6 +77,7 @@ async def book(request: web.Request) -> web.Response:
                         outside_hours=outside_hours,
                     )
                     await notices.queue_invitation(conn, appointment.id, now)
+                    await waiting.end_for_booking(conn, case_id, now)
             except InvalidInput as wrong:
                 form.take(wrong)
             except (SlotTaken, SlotInPast, SlotOutsideHours) as refused:

@@ -15,6 +15,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "sign_in": {"address": "40/15 minutes", "account": "8/15 minutes"},
     "join": {"address": "60/10 minutes", "account": "20/10 minutes"},
     "new_link": {"address": "10/hour", "account": "3/hour"},
+    "offer": {"address": "60/10 minutes", "account": "20/10 minutes"},
     "upload": {"address": "120/hour", "account": "60/hour"},
     "hold": {"address": "120/hour", "account": "40/hour"},
     "invite": {"address": "60/hour", "account": "20/hour"},

@@ -27,6 +27,8 @@ from consult.records.model import UploadedBy
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import IssuedLink
 from consult.settings import Settings
+from consult.waiting import service as waiting
+from consult.waiting.model import Wishes
 from tests.conftest import Server
 from tests.integration.clinic import PASSWORD, Clinic, book_one, open_case, open_clinic
 
@@ -45,6 +47,7 @@ class Town:
     segment_id: uuid.UUID
     consultation_id: uuid.UUID
     mail_id: uuid.UUID
+    wait_entry_id: uuid.UUID
     link: IssuedLink
     tokens: dict[str, str]
 
@@ -109,7 +112,10 @@ async def settle(server: Server, conn: Any) -> Town:
     question_id: Any = getattr(question, "id", question)
     await notices.queue_invitation(conn, appointment.id, now)
     mail_id = await conn.fetchval("select id from mails where audience = 'patient'")
-    return Town(clinic, appointment.id, record.id, question_id, segment_id, consultation_id, mail_id, link, tokens)
+    waits = await waiting.add(conn, clinic.case, Wishes(), added_by=clinic.scheduler, now=now)
+    return Town(
+        clinic, appointment.id, record.id, question_id, segment_id, consultation_id, mail_id, waits, link, tokens
+    )
 
 
 async def _keep_segment(server: Server, conn: Any, appointment_id: uuid.UUID) -> tuple[uuid.UUID, uuid.UUID]:

@@ -44,6 +44,8 @@ FIELDS = [
     "time_zone", "guest_name", "guest_role", "withdraw", "send", "secret", "number", "code", "contact",
     "back", "next", "role", "file", "search", "condition", "conditions", "specialty", "specialties", "new_specialty",
     "icd10", "languages", "licences", "other_languages", "region", "new_cases_a_week", "leads_panels", "note",
+    "kind", "experts", "lead", "day_from", "day_to", "weekdays", "time_from", "time_to", "urgent", "appointment", "to",
+    "answer",
 ]  # fmt: skip
 NOT_WALKED = {"/socket", "/sign-out", "/static"}
 KINDS = ("scheduler", "expert", "patient", "guest", "nobody")

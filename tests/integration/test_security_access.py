@@ -96,6 +96,18 @@ SERVES: dict[str, set[str]] = {
     "POST /appointments/{id}/guests/{person}/withdraw": {SCHEDULER},
     "GET /appointments/{id}/call": {EXPERT},
     "POST /appointments/{id}/seat": {EXPERT},
+    "GET /cases/{id}/waiting": {SCHEDULER},
+    "POST /cases/{id}/waiting": {SCHEDULER},
+    "GET /waiting": {SCHEDULER},
+    "POST /waiting/look": {SCHEDULER},
+    "POST /waiting/{id}/place": {SCHEDULER},
+    "POST /waiting/{id}/urgent": {SCHEDULER},
+    "POST /waiting/{id}/again": {SCHEDULER},
+    "POST /waiting/{id}/remove": {SCHEDULER},
+    "POST /waiting/{id}/offer": {SCHEDULER},
+    "GET /offer": EVERYBODY,  # its proof is the link's secret: test_offer_page
+    "POST /offer": EVERYBODY,
+    "POST /offer/answer": EVERYBODY,
     "GET /experts": {SCHEDULER, ADMINISTRATOR},
     "GET /conditions": {SCHEDULER},
     "POST /conditions": {SCHEDULER},
@@ -145,7 +157,7 @@ def address(town: Town, pattern: str) -> str:
                 "cases": town.clinic.case, "appointments": town.appointment_id, "experts": town.clinic.expert,
                 "records": town.record_id, "segments": town.segment_id,
                 "consultations": town.consultation_id,
-                "messages": town.mail_id,
+                "messages": town.mail_id, "waiting": town.wait_entry_id,
                 "visit": town.question_id if second == "questions" else town.record_id,
             }  # fmt: skip
             return str(ids[first])

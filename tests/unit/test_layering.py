@@ -19,6 +19,7 @@ FEATURES = (
     "transcripts",
     "notices",
     "matching",
+    "waiting",
 )
 FEATURE_USES = {  # whose services a feature's own service may call
     "people": set(),
@@ -31,6 +32,7 @@ FEATURE_USES = {  # whose services a feature's own service may call
     "transcripts": {"consultations"},
     "notices": {"scheduling", "cases", "people"},
     "matching": {"availability", "scheduling", "cases", "people"},
+    "waiting": {"scheduling", "availability", "notices", "cases", "people"},
 }
 PAGES = ("views", "web")  # modules of a feature that make answers: they may call any feature's service
 COMPOSITION = {"consult.app", "consult.worker", "consult.__main__", "consult.demo", "consult.rooms", "consult.keys"}
