@@ -30,6 +30,7 @@ from consult.settings import Settings
 from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
 from consult.transcripts.speech import SpeechToText, choose_engine
+from consult.waiting import service as waiting
 from signaling.bus import Bus, Delivery
 from signaling.events import RecordingFinished, to_json
 from signaling.ticket import is_load_test
@@ -106,7 +107,8 @@ def register_jobs(
 
     jobs.handle(consultations.FILE_SEGMENT, file_segment)
     jobs.handle(consultations.MAKE_VIDEO, make_video, most_at_once=1)
-    notices.register_jobs(jobs, pool=pool, settings=settings)
+    notices.register_jobs(jobs, pool=pool, settings=settings, find_offer=waiting.tell_of_offer)
+    waiting.register_jobs(jobs, pool, settings, clock, tell=notices.queue_offer)
     records.register_jobs(jobs, pool, store)
     # One core is left to calls: recognition of a second segment waits.
     jobs.handle(transcripts.TRANSCRIBE_SEGMENT, transcribe_segment, most_at_once=max(1, (os.cpu_count() or 2) // 2))
@@ -170,14 +172,17 @@ def _set_aside(folder: Path, delivery: Delivery) -> None:
 
 
 async def _refile(pool: Pool) -> None:
-    """At the start and then regularly: recordings whose job was given up, for a full disk perhaps, are tried again."""
+    """At the start and then regularly: what a job was given up for, on a full disk perhaps, is tried again."""
     while True:
         try:
             async with pool.acquire() as conn, conn.transaction():
-                waiting = await consultations.queue_unfiled(conn, enqueue=queue.enqueue)
+                unfiled = await consultations.queue_unfiled(conn, enqueue=queue.enqueue)
                 await consultations.queue_videos(conn, utc_now(), enqueue=queue.enqueue)
-            if waiting:
-                log.info("recordings.unfiled", count=waiting)
+                overdue = await waiting.queue_overdue(conn, utc_now())
+            if unfiled:
+                log.info("recordings.unfiled", count=unfiled)
+            if overdue:
+                log.warning("offers.overdue", count=overdue)
         except Exception as error:
             log.error("recordings.refile_failed", **facts_of(error))
         await asyncio.sleep(REFILE_EVERY_S)

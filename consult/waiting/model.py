@@ -162,6 +162,7 @@ class OfferDetails:
     offer: Offer
     patient_name: str
     patient_email: str
+    patient_phone: str
     patient_language: str
     patient_time_zone: str | None
     expert_name: str

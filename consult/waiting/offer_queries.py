@@ -27,7 +27,7 @@ select o.id, o.entry_id, o.patient_id, o.expert_id, o.others, o.hold_id,
        o.offered_at, o.expires_at, o.ended_at, o.outcome, w.case_id, w.added_by,
        h.appointment_id, h.kind, lower(a.during) as earlier_than,
        p.name as patient_name, p.email as patient_email, p.language as patient_language,
-       p.time_zone as patient_time_zone,
+       p.time_zone as patient_time_zone, p.phone as patient_phone,
        e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone
 from wait_offers o
 join wait_entries w on w.id = o.entry_id
@@ -170,6 +170,7 @@ def _details(row: Any) -> OfferDetails:
         offer=offer,
         patient_name=row["patient_name"],
         patient_email=row["patient_email"],
+        patient_phone=row["patient_phone"],
         patient_language=row["patient_language"],
         patient_time_zone=row["patient_time_zone"],
         expert_name=row["expert_name"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +21,7 @@ import structlog
 from consult import jobs
 from consult.domain.errors import NotFound, OfferNotOpen
 from consult.domain.ids import StaffId, WaitEntryId, WaitOfferId
+from consult.notices.model import OfferToTell
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment, IssuedLink
 from consult.waiting import offer_queries, queries
@@ -68,6 +70,24 @@ async def issue_link(conn: asyncpg.Connection, offer_id: WaitOfferId, now: datet
     secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
     await offer_queries.insert_link(conn, offer_id, _hash(secret), now)
     return OfferLink(offer_id, secret)
+
+
+async def tell_of_offer(conn: asyncpg.Connection, offer_id: uuid.UUID, now: datetime) -> OfferToTell | None:
+    """Return what the letter about an offer says, with a link of its own; None if the offer is over."""
+    link = await issue_link(conn, WaitOfferId(offer_id), now)
+    if link is None:
+        return None
+    details = await fetch_offer(conn, link.offer_id)
+    return OfferToTell(
+        patient_id=details.offer.patient_id,
+        address=details.patient_email,
+        phone=details.patient_phone,
+        language=details.patient_language,
+        time_zone=details.patient_time_zone or details.expert_time_zone,
+        starts_at=details.offer.during.starts_at,
+        expires_at=details.offer.expires_at,
+        path=link.url(""),
+    )
 
 
 async def fetch_offer(conn: asyncpg.Connection, offer_id: WaitOfferId) -> OfferDetails:

@@ -42,6 +42,7 @@ from consult.waiting.offers import (
     look_at,
     queue_overdue,
     read_secret,
+    tell_of_offer,
     withdraw,
 )
 
@@ -76,6 +77,7 @@ __all__ = [
     "register_jobs",
     "remove",
     "take_up_again",
+    "tell_of_offer",
     "wanted",
     "withdraw",
 ]
