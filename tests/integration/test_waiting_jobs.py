@@ -1,4 +1,4 @@
-"""The wait list with the real queue: freed, offered by mail, unanswered, offered on, taken; and a worker that is killed."""
+"""The wait list with the real queue: freed, offered by mail, unanswered, offered on, taken; a worker that is killed."""
 
 from __future__ import annotations
 
