@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -46,7 +47,8 @@ def _with_whom(wishes: Wishes, names: Mapping[StaffId, str], words: Words) -> st
         return words.gettext(N_("With any expert"))
     if wishes.is_panel:
         return words.say(N_("{lead} leads, with {others}"), lead=known[0], others=", ".join(known[1:]))
-    return words.say(N_("With {experts}"), experts=words.gettext(N_(" or ")).join(known))
+    experts = functools.reduce(lambda one, other: words.say(N_("{one} or {other}"), one=one, other=other), known)
+    return words.say(N_("With {experts}"), experts=experts)
 
 
 def _days(wishes: Wishes, words: Words) -> list[str]:
