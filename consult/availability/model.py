@@ -9,15 +9,19 @@ as it does.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from math import ceil, floor
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from consult.domain.ids import StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
-from consult.domain.slots import Slot, day_bounds
+from consult.domain.slots import Slot
+from consult.domain.stretches import Stretch, in_both, merged, without
 from consult.domain.words import N_
 from consult.domain.zones import DAY_S, changes_near, instant_to_utc, spans_of
 
@@ -25,7 +29,7 @@ MAX_BLOCKS_A_WEEK = 42
 PREPARATION_STEP = timedelta(minutes=5)
 NO_TIME = timedelta()
 ONE_DAY, TWO_DAYS = timedelta(days=1), timedelta(days=2)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +117,29 @@ class ExpertTime:
 
     def zone_on(self, day: date) -> ZoneInfo:
         """Return the zone whose local times the expert's hours are on a day."""
-        for travel in self.travels:
-            if travel.day_from <= day <= travel.day_to:
-                return travel.zone
-        return self.home_zone
+        return _zone_on(self.home_zone, self.travels, day)
 
-    def hours_on(self, day: date) -> Sequence[WorkingBlock]:
-        if day in self.day_hours:
-            return self.day_hours[day]
-        weekday = day.weekday()
-        return [block for block in self.week if block.weekday == weekday]
+    def days(self, day_from: date, day_to: date) -> tuple[WorkingDay, ...]:
+        """Return the expert's days, both included, as real time. Absences are not taken off."""
+        other_days = tuple((day, tuple(blocks)) for day, blocks in self.day_hours.items())
+        return _days(self.home_zone, tuple(self.week), other_days, tuple(self.travels), day_from, day_to)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingDay:
+    """A day of an expert's as real time, in seconds since 1970.
+
+    whole: while their clock shows this day; hours: while they work. repeats: what the clock shows for the second time.
+    """
+
+    day: date
+    whole: tuple[Stretch, ...]
+    hours: tuple[Stretch, ...]
+    repeats: tuple[Stretch, ...]
+
+    def count(self, instants: Sequence[float]) -> int:
+        """Return how many instants, ordered, lie in this day."""
+        return sum(bisect_left(instants, end) - bisect_left(instants, start) for start, end in self.whole)
 
 
 def free_slots(
@@ -140,11 +157,15 @@ def free_slots(
     taken: what is booked or held, on the days asked for and those beside them. All offers could be booked together:
     what they block does not overlap, so that booking one takes no other away (only a daily limit can).
     """
-    rules = time.rules
-    return [
-        OfferedSlot(during, rules.blocked(during, record_count))
-        for during in free_panel_slots([(time, taken)], day_from, day_to, length, record_count=record_count, now=now)
-    ]
+    earliest, latest_at, day_from, day_to = _reach([time.rules], day_from, day_to, now)
+    parts = _Parts.of(time.rules, length, record_count)
+    windows = _windows(time, taken, time.days(day_from, day_to), parts)
+    windows.sort()
+    offers = list(itertools.chain.from_iterable(_offers_in(*window, parts) for window in _paced(windows, parts.all)))
+    first, end = (
+        bisect(offers, at, key=_starts_at) for bisect, at in ((bisect_left, earliest), (bisect_right, latest_at))
+    )
+    return offers[first:end]
 
 
 def free_panel_slots(
@@ -161,42 +182,35 @@ def free_panel_slots(
     Days are those of the first. Every expert's rules hold, the longest of their preparations sets the pace.
     """
     rules = [time.rules for time, _taken in panel]
-    earliest = max(_second_from(now + max(rule.notice for rule in rules)), _second_of(now) + 1)
-    latest_at = now + min(rule.horizon for rule in rules)
-    first_day, last_day = max(day_from, now.date() - TWO_DAYS), min(day_to, latest_at.date() + TWO_DAYS)
+    earliest, latest_at, day_from, day_to = _reach(rules, day_from, day_to, now)
     parts = [_Parts.of(rule, length, record_count) for rule in rules]
+    pace = max(part.all for part in parts)
     (leader, taken_of_leader), *others = panel
-    windows_of_others = [
+    days = leader.days(day_from, day_to)
+    windows = sorted(_windows(leader, taken_of_leader, days, parts[0]))
+    for (other, taken_of_other), part in zip(others, parts[1:], strict=True):
         # A day of another zone may begin a day earlier or later.
-        sorted(itertools.chain(*_windows(time, taken, first_day - ONE_DAY, last_day + ONE_DAY, part)))
-        for (time, taken), part in zip(others, parts[1:], strict=True)
-    ]
+        days_around = other.days(day_from - ONE_DAY, day_to + ONE_DAY)
+        windows = in_both(windows, sorted(_windows(other, taken_of_other, days_around, part)))
+    begins = sorted(start for day in days for start, _end in day.whole[:1])
     starts: list[int] = []
-    for windows in _windows(leader, taken_of_leader, first_day, last_day, parts[0]):
-        for theirs in windows_of_others:
-            windows = _in_both(windows, theirs)
-        starts.extend(_starts_in(windows, max(part.all for part in parts)))
-    latest, call = _second_of(latest_at), _seconds(length)
-    return [
-        Slot(instant_to_utc(start), instant_to_utc(start + call))
-        for start in sorted(starts)
-        if earliest <= start <= latest
-    ]
+    for _day, of_a_day in itertools.groupby(windows, key=lambda window: bisect_right(begins, window[0])):
+        for first, end in _paced(of_a_day, pace):
+            starts.extend(range(first, end, pace))
+    slots = [Slot(at, at + length) for at in map(instant_to_utc, starts)]
+    return [slot for slot in slots if earliest <= slot.starts_at <= latest_at]
 
 
-def _starts_in(windows: Iterable[tuple[int, int]], step: int) -> Iterator[int]:
-    """Return starts, step seconds or more apart, as early as they can be."""
-    following = None
-    for first, last in windows:
-        start = first if following is None else max(first, following)
-        while start <= last:
-            yield start
-            start += step
-            following = start
+def _reach(
+    rules: Sequence[ExpertRules], day_from: date, day_to: date, now: datetime
+) -> tuple[datetime, datetime, date, date]:
+    """Return the earliest and the latest start that rules leave open, and the days between which to look for them."""
+    earliest = now + max(max(rule.notice for rule in rules), timedelta(microseconds=1))
+    latest_at = now + min(rule.horizon for rule in rules)
+    return earliest, latest_at, max(day_from, now.date() - TWO_DAYS), min(day_to, latest_at.date() + TWO_DAYS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(NamedTuple):
     """Seconds that a call takes: before it (buffer and preparation), itself, after it."""
 
     before: int
@@ -210,85 +224,93 @@ class _Parts:
     @staticmethod
     def of(rules: ExpertRules, length: timedelta, record_count: int) -> _Parts:
         before = rules.preparation_for(record_count) + rules.buffer_before
-        return _Parts(_seconds(before), _seconds(length), _seconds(rules.buffer_after))
+        return _Parts(before // ONE_SECOND, length // ONE_SECOND, rules.buffer_after // ONE_SECOND)
 
 
 def _windows(
-    time: ExpertTime, taken: Sequence[OfferedSlot], day_from: date, day_to: date, parts: _Parts
-) -> Iterator[list[tuple[int, int]]]:
-    """Return for each day from when to when, both included, a call may begin: a window per free stretch, ordered."""
-    busy = sorted((_second_of(one.blocked.starts_at), _second_from(one.blocked.ends_at)) for one in taken)
-    away = sorted((_second_of(one.starts_at), _second_from(one.ends_at)) for one in time.absences)
-    begins = sorted(_second_of(one.during.starts_at) for one in taken)
-    for number in range((day_to - day_from).days + 1):
-        day = day_from + timedelta(days=number)
-        stretches = working_stretches(time, day)
-        if not stretches or _is_full(time, day, begins):
-            continue
-        free = _without(_without(stretches, away), busy)
-        windows = [(start + parts.before, end - parts.call - parts.after + 1) for start, end in free]
-        # No call begins in a second that the clock shows for the second time.
-        repeats = [(one.at, one.at + one.repeats_s) for one in changes_near(time.zone_on(day), day) if one.repeats_s]
-        yield [(first, end - 1) for first, end in _without(windows, repeats)]
-
-
-def working_stretches(time: ExpertTime, day: date) -> list[tuple[int, int]]:
-    """Return the hours of one of the expert's days as stretches of real time, absences not taken off.
-
-    On the way to another zone two days may share hours: they belong to the earlier.
-    """
-    zone = time.zone_on(day)
-    stretches = sorted(
-        span for block in time.hours_on(day) for span in spans_of(zone, day, block.starts_s, block.ends_s)
+    time: ExpertTime, taken: Sequence[OfferedSlot], days: Sequence[WorkingDay], parts: _Parts
+) -> list[Stretch]:
+    """Return from when to when a call may begin, by the hours, absences, what is taken and the daily limit."""
+    cuts = merged(
+        (floor(one.starts_at.timestamp()), ceil(one.ends_at.timestamp()))
+        for one in itertools.chain((one.blocked for one in taken), time.absences)
     )
-    if time.travels and stretches:
-        for days in (1, 2):
-            earlier = day - timedelta(days=days)
-            if time.zone_on(earlier) != zone:
-                stretches = _without(stretches, working_stretches(time, earlier))
-    return stretches
+    limit = time.rules.daily_limit
+    if limit:
+        begins = sorted(one.during.starts_at.timestamp() for one in taken)
+        days = [day for day in days if day.count(begins) < limit]
+    windows = _fitting((hours for day in days if not day.repeats for hours in day.hours), cuts, parts)
+    for day in days:
+        if day.repeats:  # no call begins in a second that the clock shows for the second time
+            windows += without(_fitting(day.hours, cuts, parts), day.repeats)
+    return windows
 
 
-def _is_full(time: ExpertTime, day: date, begins: Sequence[int]) -> bool:
-    """Whether as many calls begin on a day as the expert wants at most. begins: of all, ordered."""
-    if time.rules.daily_limit is None:
-        return False
-    bounds = day_bounds(day, time.zone_on(day))
-    that_day = bisect_left(begins, _second_of(bounds.ends_at)) - bisect_left(begins, _second_of(bounds.starts_at))
-    return that_day >= time.rules.daily_limit
+def _fitting(hours: Iterable[Stretch], cuts: Sequence[Stretch], parts: _Parts) -> list[Stretch]:
+    """Return from when to when a call may begin so that all of it fits into what is left of the hours."""
+    before, last_s = parts.before, parts.call + parts.after - 1
+    return [(start + before, end - last_s) for start, end in without(hours, cuts) if end - start > before + last_s]
 
 
-def _without(stretches: Iterable[tuple[int, int]], others: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return what is left of stretches. others: ordered by their start; they may overlap."""
-    left: list[tuple[int, int]] = []
-    for start, end in stretches:
-        for other_start, other_end in others:
-            if other_start >= end:
-                break
-            if other_end <= start:
-                continue
-            if start < other_start:
-                left.append((start, other_start))
-            start = other_end
-            if start >= end:
-                break
-        if start < end:
-            left.append((start, end))
-    return left
+def _paced(windows: Iterable[Stretch], pace: int) -> Iterator[Stretch]:
+    """Return the windows, each beginning no earlier than `pace` after the last start in the one before."""
+    following = None
+    for first, end in windows:
+        if following is not None and following > first:
+            first = following
+        if first < end:
+            yield first, end
+            following = end + (first - end) % pace
 
 
-def _in_both(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return where windows of both lists, ordered and without overlap, meet."""
-    both: list[tuple[int, int]] = []
-    place = 0
-    for first, last in some:
-        while place < len(others) and others[place][1] < first:
-            place += 1
-        for other_first, other_last in others[place:]:
-            if other_first > last:
-                break
-            both.append((max(first, other_first), min(last, other_last)))
-    return both
+# Most stretches are as they were when somebody looked last: offers are made once and shared.
+@lru_cache(maxsize=8192)
+def _offers_in(first: int, end: int, parts: _Parts) -> tuple[OfferedSlot, ...]:
+    offers = []
+    for start in range(first, end, parts.all):
+        during = Slot(instant_to_utc(start), instant_to_utc(start + parts.call))
+        blocked = during
+        if parts.before or parts.after:
+            blocked = Slot(instant_to_utc(start - parts.before), instant_to_utc(start + parts.call + parts.after))
+        offers.append(OfferedSlot(during, blocked))
+    return tuple(offers)
+
+
+def _starts_at(offer: OfferedSlot) -> datetime:
+    return offer.during.starts_at
+
+
+def _zone_on(home_zone: ZoneInfo, travels: Iterable[Travel], day: date) -> ZoneInfo:
+    for travel in travels:
+        if travel.day_from <= day <= travel.day_to:
+            return travel.zone
+    return home_zone
+
+
+@lru_cache(maxsize=512)
+def _days(
+    home_zone: ZoneInfo,
+    week: tuple[WorkingBlock, ...],
+    day_hours: tuple[tuple[date, tuple[WorkingBlock, ...]], ...],
+    travels: tuple[Travel, ...],
+    day_from: date,
+    day_to: date,
+) -> tuple[WorkingDay, ...]:
+    """Return days as real time. On the way to another zone two days may share hours: they belong to the earlier."""
+    other_days = dict(day_hours)
+    by_weekday = [[block for block in week if block.weekday == weekday] for weekday in range(7)]
+    days: list[WorkingDay] = []
+    for number in range(-2 if travels else 0, (day_to - day_from).days + 1):
+        day = day_from + timedelta(days=number)
+        zone = _zone_on(home_zone, travels, day)
+        blocks = other_days.get(day, by_weekday[day.weekday()])
+        hours = sorted(span for block in blocks for span in spans_of(zone, day, block.starts_s, block.ends_s))
+        if travels:
+            hours = without(hours, merged(itertools.chain(*(earlier.hours for earlier in days[-2:]))))
+        repeats = merged((one.at, one.at + one.repeats_s) for one in changes_near(zone, day) if one.repeats_s)
+        whole = spans_of(zone, day, 0, DAY_S)
+        days.append(WorkingDay(day, tuple(whole), tuple(hours), tuple(in_both(whole, repeats))))
+    return tuple(day for day in days if day.day >= day_from)
 
 
 def wrong_blocks(blocks: Sequence[WorkingBlock]) -> dict[int, str]:
@@ -305,17 +327,3 @@ def wrong_blocks(blocks: Sequence[WorkingBlock]) -> dict[int, str]:
                 wrong[place] = N_("This overlaps other hours on the same day.")
                 break
     return wrong
-
-
-def _seconds(length: timedelta) -> int:
-    return length.days * DAY_S + length.seconds
-
-
-def _second_of(instant: datetime) -> int:
-    """Return the second in which an instant lies."""
-    return _seconds(instant - EPOCH)
-
-
-def _second_from(instant: datetime) -> int:
-    """Return the first second that does not begin before an instant."""
-    return _second_of(instant) + (1 if instant.microsecond else 0)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from consult.availability.model import ExpertTime, WorkingBlock, free_slots, wrong_blocks
 from consult.domain.ids import StaffId
@@ -108,57 +105,3 @@ def test_hours_that_end_before_they_start_or_overlap_are_named_by_their_place() 
     ]
     assert set(wrong_blocks(blocks)) == {1, 2}
     assert wrong_blocks([hours(0, "09:00", "12:00"), hours(0, "12:00", "14:00")]) == {}
-
-
-ZONES = st.sampled_from(
-    ["UTC", "Europe/Berlin", "Europe/Lisbon", "America/Toronto", "America/Sao_Paulo", "Australia/Lord_Howe",
-     "Asia/Kolkata", "Pacific/Apia", "Africa/Casablanca", "America/St_Johns"]
-)  # fmt: skip
-MINUTES = st.integers(0, 24 * 60 - 1)
-
-
-@st.composite
-def weeks(draw: st.DrawFn) -> list[WorkingBlock]:
-    blocks: list[WorkingBlock] = []
-    for _ in range(draw(st.integers(1, 6))):
-        start, end = sorted((draw(MINUTES), draw(MINUTES)))
-        block = WorkingBlock(draw(st.integers(0, 6)), time(*divmod(start, 60)), time(*divmod(end, 60)))
-        if not wrong_blocks([*blocks, block]):
-            blocks.append(block)
-    return blocks
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    blocks=weeks(),
-    name=ZONES,
-    day=st.dates(date(2024, 1, 1), date(2030, 12, 31)),
-    minutes=st.integers(10, 180),
-    taken_at=st.lists(st.integers(0, 8 * 24 * 60), max_size=8),
-)
-def test_slots_of_any_week_in_any_zone_are_real_distinct_and_of_one_length(
-    blocks: list[WorkingBlock], name: str, day: date, minutes: int, taken_at: list[int]
-) -> None:
-    zone, length = ZoneInfo(name), timedelta(minutes=minutes)
-    day_to = day + timedelta(days=7)
-    slots = slots_of(blocks, zone, day, day_to, length)
-    assert slots == sorted(slots)
-    for slot, following in itertools.pairwise(slots):
-        assert slot.ends_at <= following.starts_at
-    walls = [slot.starts_at.astimezone(zone).replace(tzinfo=None) for slot in slots]
-    assert len(set(walls)) == len(walls)
-    for slot, wall in zip(slots, walls, strict=True):
-        assert slot.ends_at - slot.starts_at == length
-        assert instant_of(wall, zone) == slot.starts_at
-        midnight = datetime.combine(wall.date(), time())
-        end = slot.ends_at.astimezone(zone).replace(tzinfo=None)
-        assert any(
-            block.weekday == wall.weekday()
-            and block.starts <= wall.time()
-            and end <= midnight + timedelta(seconds=block.ends_s)
-            for block in blocks
-        )
-    first = day_bounds(day, zone).starts_at
-    taken = [Slot(first + timedelta(minutes=m), first + timedelta(minutes=m) + length) for m in taken_at]
-    free = free_of(slots, taken, now=first)
-    assert free == [s for s in slots if s.starts_at > first and not any(s.overlaps(t) for t in taken)]

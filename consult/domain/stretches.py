@@ -1,0 +1,51 @@
+"""Stretches of whole numbers, such as seconds: pairs of a start and an end, the end not part of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+Stretch = tuple[int, int]
+
+
+def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Return the same numbers as few stretches, ordered; those that overlap or touch become one."""
+    one_of_each: list[Stretch] = []
+    for start, end in sorted(stretches):
+        if one_of_each and start <= one_of_each[-1][1]:
+            one_of_each[-1] = (one_of_each[-1][0], max(one_of_each[-1][1], end))
+        else:
+            one_of_each.append((start, end))
+    return one_of_each
+
+
+def without(stretches: Iterable[Stretch], cuts: Sequence[Stretch]) -> list[Stretch]:
+    """Return what is left of stretches. cuts: merged."""
+    left: list[Stretch] = []
+    for start, end in stretches:
+        place = _first_after(cuts, start)
+        while place < len(cuts) and cuts[place][0] < end:
+            if start < cuts[place][0]:
+                left.append((start, cuts[place][0]))
+            start = cuts[place][1]
+            place += 1
+        if start < end:
+            left.append((start, end))
+    return left
+
+
+def in_both(some: Iterable[Stretch], others: Sequence[Stretch]) -> list[Stretch]:
+    """Return where two lists meet. others: ordered and without overlap."""
+    both: list[Stretch] = []
+    for start, end in some:
+        place = _first_after(others, start)
+        while place < len(others) and others[place][0] < end:
+            both.append((max(start, others[place][0]), min(end, others[place][1])))
+            place += 1
+    return both
+
+
+def _first_after(stretches: Sequence[Stretch], number: int) -> int:
+    """Return the place of the first stretch that ends after a number; it may have begun before."""
+    place = bisect_left(stretches, (number, number))
+    return place - 1 if place and stretches[place - 1][1] > number else place
