@@ -71,6 +71,7 @@ async def run_worker(
         helpers = [
             group.create_task(_refile(pool), name="worker-refile"),
             group.create_task(notices.keep_reminding(pool, settings, clock=clock), name="worker-reminders"),
+            group.create_task(waiting.keep_list(pool, clock), name="worker-wait-list"),
         ]
         if bus is not None:
             helpers.append(group.create_task(write_down(settings, pool, bus, clock), name="worker-events"))
@@ -178,11 +179,8 @@ async def _refile(pool: Pool) -> None:
             async with pool.acquire() as conn, conn.transaction():
                 unfiled = await consultations.queue_unfiled(conn, enqueue=queue.enqueue)
                 await consultations.queue_videos(conn, utc_now(), enqueue=queue.enqueue)
-                overdue = await waiting.queue_overdue(conn, utc_now())
             if unfiled:
                 log.info("recordings.unfiled", count=unfiled)
-            if overdue:
-                log.warning("offers.overdue", count=overdue)
         except Exception as error:
             log.error("recordings.refile_failed", **facts_of(error))
         await asyncio.sleep(REFILE_EVERY_S)

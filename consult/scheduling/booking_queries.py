@@ -204,9 +204,12 @@ with gone as (
     select b.id from busy_times b join holds h on h.id = b.hold_id where h.expires_at <= $1
     for update of b skip locked
   )
-  returning hold_id
+  returning hold_id, expert_id, during
+), told as (
+  select pg_notify('schedule_changed', hold_id::text) from (select distinct hold_id from gone) one
 )
-select pg_notify('schedule_changed', hold_id::text) from (select distinct hold_id from gone) one
+select expert_id, lower(during) as starts_at, upper(during) as ends_at, (select count(*) from told)
+from gone order by expert_id, during
 """
 
 
@@ -455,8 +458,9 @@ async def trim_blocked(conn: asyncpg.Connection, expert_ids: Sequence[StaffId], 
     await conn.execute(TRIM_BLOCKED, list(expert_ids), slot.starts_at, slot.ends_at)
 
 
-async def tidy_expired(conn: asyncpg.Connection, now: datetime) -> int:
-    return len(await conn.fetch(TIDY_EXPIRED, now))
+async def tidy_expired(conn: asyncpg.Connection, now: datetime) -> list[tuple[StaffId, Slot]]:
+    rows = await conn.fetch(TIDY_EXPIRED, now)
+    return [(StaffId(row["expert_id"]), Slot(row["starts_at"], row["ends_at"])) for row in rows]
 
 
 def _columns(blocked: dict[StaffId, Slot]) -> tuple[list[Any], list[Any], list[Any]]:

@@ -70,8 +70,11 @@ async def release(conn: asyncpg.Connection, hold_id: HoldId, now: datetime) -> b
     return await queries.end_hold(conn, hold_id, now)
 
 
-async def tidy_holds(conn: asyncpg.Connection, now: datetime) -> int:
-    """Free the time of holds that expired, and return how many. Bookings do without: it lets boards see it sooner."""
+async def tidy_holds(conn: asyncpg.Connection, now: datetime) -> list[tuple[StaffId, Slot]]:
+    """Free the time of holds that expired, and return whose time it was.
+
+    Bookings do without: it lets boards see it sooner, and who waits be asked.
+    """
     return await queries.tidy_expired(conn, now)
 
 

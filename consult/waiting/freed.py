@@ -18,6 +18,7 @@ from consult.availability import service as availability
 from consult.domain.errors import NotFound
 from consult.domain.ids import StaffId, WaitEntryId, WaitOfferId
 from consult.domain.slots import Slot
+from consult.log import facts_of
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
 from consult.waiting import offer_queries, queries
@@ -25,6 +26,9 @@ from consult.waiting.later import LOST, plan_end
 from consult.waiting.model import WaitEntry, choose, offer_ends_at
 
 log = structlog.get_logger()
+
+# Until the job that ends an offer has run, the time stays for the next one on the list.
+HELD_LONGER = timedelta(minutes=5)
 
 # Has the person told of an offer: notices.queue_offer.
 Tell = Callable[[asyncpg.Connection, WaitOfferId, datetime], Awaitable[Any]]
@@ -67,17 +71,17 @@ async def _offer_next(
                         slot.starts_at,
                         slot.ends_at - slot.starts_at,
                         kind=entry.wishes.kind,
-                        expires_at=expires_at,
+                        expires_at=expires_at + HELD_LONGER,
                         now=now,
                         moving=entry.appointment_id,
                     )
-            except LOST as error:  # somebody books in this moment
-                log.info("offer.slot_lost", entry=str(entry.id), code=error.code)
+                    offer_id = await offer_queries.insert_offer(
+                        conn, entry, experts, slot, held.id, now=now, expires_at=expires_at
+                    )
+            except (*LOST, asyncpg.ExclusionViolationError) as error:  # somebody books in this moment
+                log.info("offer.slot_lost", entry=str(entry.id), **facts_of(error))
                 search.leave_out(entry, slot)
                 continue
-            offer_id = await offer_queries.insert_offer(
-                conn, entry, experts, slot, held.id, now=now, expires_at=expires_at
-            )
             await plan_end(conn, offer_id, expires_at - now)
             await tell(conn, offer_id, now)
             log.info("offer.made", offer=str(offer_id), entry=str(entry.id))

@@ -7,12 +7,14 @@ otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import structlog
 
 from consult import jobs
 from consult.cases import service as cases
@@ -21,6 +23,7 @@ from consult.domain.ids import AppointmentId, CaseId, StaffId, WaitEntryId, Wait
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.words import N_
+from consult.log import facts_of
 from consult.people import service as people
 from consult.scheduling import service as scheduling
 from consult.settings import Settings
@@ -46,6 +49,10 @@ from consult.waiting.offers import (
     withdraw,
 )
 
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 60.0
+
 __all__ = [
     "END_OFFER",
     "OFFER_FREED",
@@ -63,6 +70,7 @@ __all__ = [
     "find_entry",
     "find_offer",
     "issue_link",
+    "keep_list",
     "list_entries",
     "list_open_offers",
     "look_at",
@@ -213,6 +221,22 @@ def register_jobs(
 
     worker.handle(OFFER_FREED, do_offer_freed)
     worker.handle(END_OFFER, do_end_offer)
+
+
+async def keep_list(pool: asyncpg.Pool[asyncpg.Record], clock: Callable[[], datetime]) -> None:
+    """Offer on what nobody kept any longer, and end offers whose job was given up, for as long as the worker lives."""
+    while True:
+        try:
+            async with pool.acquire() as conn, conn.transaction():
+                now = clock()
+                for expert_id, slot in await scheduling.tidy_holds(conn, now):
+                    await queue_freed(conn, expert_id, slot, now)
+                overdue = await queue_overdue(conn, now)
+            if overdue:
+                log.warning("offers.overdue", count=overdue)
+        except Exception as error:
+            log.error("waiting.list_failed", **facts_of(error))
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _lock(conn: asyncpg.Connection, entry_id: WaitEntryId, now: datetime) -> EntryLine:

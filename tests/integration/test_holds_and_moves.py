@@ -119,8 +119,8 @@ async def test_what_was_allowed_when_it_was_kept_is_allowed_when_it_is_taken(con
 async def test_a_job_frees_what_expired(conn: Any) -> None:
     clinic = await open_clinic(conn)
     await hold_one(conn, clinic)
-    assert await scheduling.tidy_holds(conn, NOW) == 0
-    assert await scheduling.tidy_holds(conn, NOW + TEN_MINUTES) == 1
+    assert await scheduling.tidy_holds(conn, NOW) == []
+    assert len(await scheduling.tidy_holds(conn, NOW + TEN_MINUTES)) == 1
     assert await conn.fetchval("select count(*) from busy_times") == 0
 
 

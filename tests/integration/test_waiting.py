@@ -474,3 +474,42 @@ async def test_offers_whose_end_was_lost_are_found_again(conn: Any) -> None:
     assert await waiting.queue_overdue(conn, late) == 1
     assert await waiting.queue_overdue(conn, late) == 1
     assert await jobs_of(conn, waiting.END_OFFER) == 1
+
+
+async def test_a_time_stays_for_the_next_one_while_the_job_that_ends_an_offer_is_late(conn: Any) -> None:
+    clinic, told = await open_clinic(conn), Told()
+    await put_on_list(conn, clinic, "Ana")
+    bo = await put_on_list(conn, clinic, "Bo")
+    slot = await first_slot(conn, clinic)
+    (made,) = await offer(conn, clinic, slot, told)
+    late = made.offer.expires_at + timedelta(minutes=1)
+    assert slot not in await free_slots(conn, clinic.expert, late)
+    await waiting.end_offer_when_due(conn, made.offer.id, late)
+    (second,) = await offer(conn, clinic, slot, told, now=late)
+    assert second.offer.entry_id == bo
+
+
+async def test_a_time_that_somebody_kept_and_did_not_take_is_offered_on(database: Database) -> None:
+    async with database.pool.acquire() as conn:
+        clinic = await open_clinic(conn)
+        slot = await first_slot(conn, clinic)
+        await scheduling.hold(
+            conn, clinic.case, [clinic.expert], slot.starts_at, timedelta(minutes=45),
+            kind=ConsultationKind.FIRST_REVIEW, expires_at=NOW + timedelta(minutes=10), now=NOW,
+        )  # fmt: skip
+    keeping = asyncio.create_task(waiting.keep_list(database.pool, lambda: NOW + timedelta(minutes=11)))
+    try:
+        async with asyncio.timeout(20):
+            while not await jobs_of(database.pool, waiting.OFFER_FREED):
+                await asyncio.sleep(0.02)
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    assert await jobs_of(database.pool, waiting.OFFER_FREED) == 1
+
+
+async def test_neither_is_offered_what_is_past_nor_what_is_far_ahead(conn: Any) -> None:
+    clinic = await open_clinic(conn)
+    await waiting.queue_freed(conn, clinic.expert, Slot(NOW - DAY, NOW), NOW)
+    await waiting.queue_freed(conn, clinic.expert, Slot(NOW + 200 * DAY, NOW + 201 * DAY), NOW)
+    assert await jobs_of(conn, waiting.OFFER_FREED) == 0
