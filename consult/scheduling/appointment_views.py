@@ -187,7 +187,7 @@ async def cancel(request: web.Request) -> web.Response:
         lost = await service.cancel(conn, appointment_id, now, by=staff.id)
         if not before.appointment.is_cancelled and now < before.appointment.ends_at:
             await notices.queue_cancellation(conn, appointment_id, now)
-            await waiting.queue_time_of(conn, before.appointment, now)
+            await waiting.follow_cancelled(conn, before.appointment, now)
     await request.app[BUS].order(CloseRoom(str(appointment_id), "cancelled"))
     await _send_out(request, appointment_id, lost)
     return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})

@@ -26,6 +26,7 @@ from consult.domain.words import N_
 from consult.log import facts_of
 from consult.people import service as people
 from consult.scheduling import service as scheduling
+from consult.scheduling.model import Appointment
 from consult.settings import Settings
 from consult.waiting import queries
 from consult.waiting.freed import Tell, offer_freed
@@ -69,6 +70,8 @@ __all__ = [
     "fetch_offer",
     "find_entry",
     "find_offer",
+    "follow_cancelled",
+    "follow_moved",
     "issue_link",
     "keep_list",
     "list_entries",
@@ -146,6 +149,18 @@ async def fetch_entry(conn: asyncpg.Connection, entry_id: WaitEntryId, now: date
 async def find_entry(conn: asyncpg.Connection, case_id: CaseId, now: datetime) -> EntryLine | None:
     """Return the case's entry, None if it is not on the list."""
     return await queries.find_entry_of_case(conn, case_id, now)
+
+
+async def follow_cancelled(conn: asyncpg.Connection, before: Appointment, now: datetime) -> None:
+    """Offer the time of a cancelled appointment on; an earlier time is kept for it no longer. before: as it was."""
+    await queue_time_of(conn, before, now)
+    await _withdraw_for(conn, before, None, now)
+
+
+async def follow_moved(conn: asyncpg.Connection, before: Appointment, after: Appointment, now: datetime) -> None:
+    """Offer on the time that an appointment was moved away from; what is kept for it is, if it is earlier still."""
+    await queue_time_of(conn, before, now)
+    await _withdraw_for(conn, before, after.starts_at, now)
 
 
 async def list_entries(conn: asyncpg.Connection, now: datetime) -> list[EntryLine]:
@@ -237,6 +252,18 @@ async def keep_list(pool: asyncpg.Pool[asyncpg.Record], clock: Callable[[], date
         except Exception as error:
             log.error("waiting.list_failed", **facts_of(error))
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _withdraw_for(
+    conn: asyncpg.Connection, appointment: Appointment, starts_at: datetime | None, now: datetime
+) -> None:
+    """Withdraw an earlier time that is kept for an appointment, if it is not earlier than starts_at."""
+    line = await queries.find_entry_of_case(conn, appointment.case_id, now)
+    if line is None or line.entry.appointment_id != appointment.id:
+        return
+    details = await find_offer(conn, line.entry.id)
+    if details is not None and (starts_at is None or details.offer.during.starts_at >= starts_at):
+        await withdraw(conn, line.entry.id, now)
 
 
 async def _lock(conn: asyncpg.Connection, entry_id: WaitEntryId, now: datetime) -> EntryLine:

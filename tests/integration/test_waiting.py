@@ -513,3 +513,34 @@ async def test_neither_is_offered_what_is_past_nor_what_is_far_ahead(conn: Any) 
     await waiting.queue_freed(conn, clinic.expert, Slot(NOW - DAY, NOW), NOW)
     await waiting.queue_freed(conn, clinic.expert, Slot(NOW + 200 * DAY, NOW + 201 * DAY), NOW)
     assert await jobs_of(conn, waiting.OFFER_FREED) == 0
+
+
+async def test_what_is_kept_for_an_appointment_ends_with_it_or_when_it_is_earlier_already(conn: Any) -> None:
+    clinic, told = await open_clinic(conn), Told()
+    slots = await free_slots(conn, clinic.expert)
+    booked, _link = await scheduling.book(
+        conn, clinic.case, clinic.expert, slots[12].starts_at, booked_by=clinic.scheduler, now=NOW
+    )
+    entry = await put_on_list(conn, clinic, "", case_id=clinic.case, appointment_id=booked.id)
+    await offer(conn, clinic, slots[6], told)
+
+    async def move_to(slot: Slot) -> None:
+        before = (await scheduling.fetch_appointment(conn, booked.id)).appointment
+        async with conn.transaction():
+            moved = await scheduling.move(
+                conn, booked.id, slot.starts_at, sequence=before.sequence, by=clinic.scheduler, now=NOW
+            )
+            await waiting.follow_moved(conn, before, moved.appointment, NOW)
+
+    await move_to(slots[9])
+    assert await waiting.find_offer(conn, entry) is not None  # still the earlier one
+    await move_to(slots[4])
+    assert await outcomes(conn) == ["withdrawn"]
+    await offer(conn, clinic, slots[2], told)
+    before = (await scheduling.fetch_appointment(conn, booked.id)).appointment
+    async with conn.transaction():
+        await scheduling.cancel(conn, booked.id, NOW, by=clinic.scheduler)
+        await waiting.follow_cancelled(conn, before, NOW)
+    assert sorted(await outcomes(conn)) == ["withdrawn", "withdrawn"]
+    free = await free_slots(conn, clinic.expert)
+    assert {slots[place] for place in (2, 4, 6, 9, 12)} <= set(free)
