@@ -82,6 +82,7 @@ async def answer(request: web.Request) -> web.Response:
         "details": answered.details,
         "said": said,
         "is_move": answered.is_move,
+        "has_guests": answered.has_guests,
         "link_url": answered.link.url(request.app[SETTINGS].public_url) if answered.link else "",
         "zone": _zone(form, answered.details),
     }

@@ -51,7 +51,8 @@ class Answered:
     """details: the offer as it was. is_lost: the time was gone after all, and nothing was changed by the answer.
 
     appointment, link: of the time that was taken; None the second time. is_move: another time was given for it.
-    people_out: the person_ids whose earlier links ended; who is in the room with one has to be removed.
+    people_out: the person_ids whose earlier links ended; who is in the room with one has to be removed. has_guests:
+    guests are among them, who need new links.
     """
 
     details: OfferDetails
@@ -60,6 +61,7 @@ class Answered:
     link: IssuedLink | None = None
     is_move: bool = False
     people_out: tuple[str, ...] = ()
+    has_guests: bool = False
 
 
 async def issue_link(conn: asyncpg.Connection, offer_id: WaitOfferId, now: datetime) -> OfferLink | None:
@@ -230,7 +232,12 @@ async def _take(conn: asyncpg.Connection, details: OfferDetails, now: datetime, 
         )
         await queue_time_of(conn, before, now)
         answered = Answered(
-            details, appointment=moved.appointment, link=moved.link, is_move=True, people_out=tuple(moved.lost)
+            details,
+            appointment=moved.appointment,
+            link=moved.link,
+            is_move=True,
+            people_out=tuple(moved.lost),
+            has_guests=bool(moved.guest_links),
         )
     await offer_queries.end_offer(conn, offer.id, Outcome.TAKEN, now)
     await queries.end_entry(conn, offer.entry_id, Ended.FULFILLED, now)
