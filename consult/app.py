@@ -7,13 +7,14 @@ import contextlib
 import importlib
 import pkgutil
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import structlog
 from aiohttp import web
 
 from consult import rooms, storage
+from consult.boards.live import CHANNEL, LIVE, LiveBoards
+from consult.db.listening import listen
 from consult.db.pool import create_pool
 from consult.domain.clock import utc_now
 from consult.files import folder
@@ -65,8 +66,9 @@ async def create_app(settings: Settings, *, with_worker: bool = False) -> web.Ap
     app[PAGES] = Pages(folder("templates"), app[LANGUAGES], app[assets.ASSETS])
     app[SOCKETS] = OpenSockets()
     app.on_response_prepare.append(add_headers)
-    app.on_shutdown.append(_close_rooms)
-    app.cleanup_ctx.extend([_keep_pool, _keep_store, _keep_limiter, _keep_rooms, _keep_sessions])
+    app[LIVE] = LiveBoards()
+    app.on_shutdown.extend([_close_boards, _close_rooms])
+    app.cleanup_ctx.extend([_keep_pool, _keep_store, _keep_limiter, _keep_rooms, _keep_sessions, _keep_boards])
     app.cleanup_ctx.append(_do_jobs if with_worker else _write_down_events)
     for routes in (assets.routes, health.routes, language.routes, *feature_routes()):
         app.add_routes(routes)
@@ -218,23 +220,32 @@ async def _keep_open_sessions(app: web.Application) -> None:
 async def _close_sockets_of_ended_sessions(app: web.Application) -> None:
     ended: asyncio.Queue[str] = asyncio.Queue(maxsize=1000)
 
-    def remember(_connection: Any, _pid: int, _channel: str, session: object) -> None:
+    def remember(session: str) -> None:
         if not ended.full():
-            ended.put_nowait(str(session))
+            ended.put_nowait(session)
 
-    while True:
-        try:
-            conn = await asyncpg.connect(app[SETTINGS].database_url, timeout=10)
-        except (OSError, TimeoutError, asyncpg.PostgresError):
-            await asyncio.sleep(2)
-            continue
-        try:
-            await conn.add_listener(SESSION_ENDED, remember)
-            conn.add_termination_listener(lambda _connection: ended.put_nowait("") if not ended.full() else None)
-            while session := await ended.get():
-                with contextlib.suppress(TimeoutError):
-                    await app[SOCKETS].close(session)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            log.warning("sessions.listener_lost")
-        finally:
-            conn.terminate()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(listen(app[SETTINGS].database_url, SESSION_ENDED, remember), name="sessions-listener")
+        while True:
+            session = await ended.get()
+            with contextlib.suppress(TimeoutError):
+                await app[SOCKETS].close(session)
+
+
+async def _keep_boards(app: web.Application) -> AsyncIterator[None]:
+    """Open boards hear of every change that the database tells."""
+    boards = app[LIVE]
+    hearing = asyncio.create_task(
+        listen(app[SETTINGS].database_url, CHANNEL, lambda _payload: boards.tell(), on_connected=boards.tell),
+        name="boards-listener",
+    )
+    try:
+        yield
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _close_boards(app: web.Application) -> None:
+    """Before the server waits for what is still being answered: these would never end."""
+    app[LIVE].close()

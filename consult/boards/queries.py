@@ -13,7 +13,7 @@ from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
 
 # Who waits: the last word of a device in the lobby was that it waits, and the room did not close since.
-LIST_LINES = """
+LINES = """
 select a.id, a.case_id, array[a.expert_id] || array(
          select other.expert_id from panel_experts other where other.appointment_id = a.id order by other.expert_id
        ) as expert_ids,
@@ -38,12 +38,20 @@ from appointments a
 join cases c on c.id = a.case_id
 join patients p on p.id = c.patient_id
 left join consultations k on k.appointment_id = a.id
+"""
+
+LIST_LINES = (
+    LINES
+    + """
 where a.cancelled_at is null and a.during && tstzrange($1, $2)
   and ($3::bigint is null or a.expert_id = $3 or exists (
     select from panel_experts other where other.appointment_id = a.id and other.expert_id = $3
   ))
 order by lower(a.during), a.number
 """
+)
+
+FETCH_LINE = LINES + "where a.cancelled_at is null and a.id = $1"
 
 LIST_KEPT = """
 select b.expert_id, lower(b.during) as starts_at, upper(b.during) as ends_at, p.name as patient_name, h.expires_at
@@ -68,6 +76,11 @@ group by 1
 
 async def list_lines(conn: Connection, bounds: Slot, expert_id: StaffId | None) -> list[BoardLine]:
     return [_line(row) for row in await conn.fetch(LIST_LINES, bounds.starts_at, bounds.ends_at, expert_id)]
+
+
+async def fetch_line(conn: Connection, appointment_id: AppointmentId) -> BoardLine | None:
+    row = await conn.fetchrow(FETCH_LINE, appointment_id)
+    return None if row is None else _line(row)
 
 
 async def list_kept(conn: Connection, expert_ids: Sequence[StaffId], bounds: Slot, now: datetime) -> list[KeptTime]:

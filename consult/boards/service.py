@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from consult.boards import queries
 from consult.boards.model import BoardLine, KeptTime
 from consult.db.pool import Connection
-from consult.domain.ids import StaffId
+from consult.domain.errors import NotFound
+from consult.domain.ids import AppointmentId, StaffId
 from consult.domain.slots import Slot, day_bounds
 
 
@@ -29,6 +30,14 @@ async def list_lines(
     expert_id: only those that this expert leads or sits in.
     """
     return await queries.list_lines(conn, bounds_of(day_from, day_to, zone), expert_id)
+
+
+async def fetch_line(conn: Connection, appointment_id: AppointmentId) -> BoardLine:
+    """Return one appointment. Raises NotFound, also if it was cancelled."""
+    line = await queries.fetch_line(conn, appointment_id)
+    if line is None:
+        raise NotFound("appointment")
+    return line
 
 
 async def list_kept(conn: Connection, expert_ids: Sequence[StaffId], bounds: Slot, *, now: datetime) -> list[KeptTime]:

@@ -98,15 +98,18 @@ async def start_session(conn: Connection, staff_id: StaffId, now: datetime) -> s
     return token
 
 
-async def find_session(conn: Connection, token: str, now: datetime) -> Staff | None:
-    """Return whose session this is, None if it ended; the session counts as used now."""
+async def find_session(conn: Connection, token: str, now: datetime, *, counts: bool = True) -> Staff | None:
+    """Return whose session this is, None if it ended.
+
+    counts: the session is used now, by a person; False if a page asks by itself, which keeps nobody signed in.
+    """
     found = await queries.fetch_session(
         conn, _hash(token), seen_after=now - IDLE_AFTER, created_after=now - LONGEST_SESSION
     )
     if found is None:
         return None
     staff, seen_at = found
-    if now - seen_at > SEEN_EVERY:
+    if counts and now - seen_at > SEEN_EVERY:
         await queries.update_seen(conn, [_hash(token)], now)
     return staff
 

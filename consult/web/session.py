@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STAFF_COOKIE = "consult_staff"
 VISIT_COOKIE = "consult_visit"
 VISIT_COOKIE_DAYS = 60  # how long the browser keeps it; whether it is still good, the database says
+BY_ITSELF = "X-By-Itself"  # a script asks without a person: that the session is idle stays true
 SESSION_ENDED = "consult_session_ended"  # PostgreSQL channel: every process closes the session's sockets
 
 NOTIFY_ENDED = "select pg_notify($1, $2)"
@@ -71,22 +72,38 @@ def session_keys(request: web.Request) -> list[str]:
     return [session_key(kind, token) for kind, token in found.items() if token]
 
 
-async def find_staff(request: web.Request) -> Staff | None:
-    """Return who is signed in, None if nobody is."""
-    if STAFF not in request:
+def staff_session(request: web.Request) -> str:
+    """Return what the session of who is signed in is called. Raises SignInNeeded."""
+    token = read_cookie(request, STAFF_COOKIE)
+    if not token:
+        raise SignInNeeded
+    return session_key("staff", token)
+
+
+async def find_staff(request: web.Request, *, counts: bool = True, again: bool = False) -> Staff | None:
+    """Return who is signed in, None if nobody is.
+
+    counts: False if no person asks, so that the session goes on idling; a script says so by a header. again: ask the
+    database once more, for requests that last.
+    """
+    if again or STAFF not in request:
         token = read_cookie(request, STAFF_COOKIE)
         staff = None
         if token:
+            counts = counts and BY_ITSELF not in request.headers
             async with request.app[POOL].acquire() as conn:
-                staff = await people.find_session(conn, token, utc_now())
+                staff = await people.find_session(conn, token, utc_now(), counts=counts)
         request[STAFF] = staff
     found: Staff | None = request[STAFF]
     return found
 
 
-async def require_staff(request: web.Request, *roles: StaffRole) -> Staff:
-    """Return who is signed in. Raises SignInNeeded, or NotAllowed if roles are given and theirs is not among them."""
-    staff = await find_staff(request)
+async def require_staff(request: web.Request, *roles: StaffRole, counts: bool = True, again: bool = False) -> Staff:
+    """Return who is signed in. Raises SignInNeeded, or NotAllowed if roles are given and theirs is not among them.
+
+    counts, again: see find_staff.
+    """
+    staff = await find_staff(request, counts=counts, again=again)
     if staff is None:
         raise SignInNeeded
     if roles and staff.role not in roles:

@@ -12,17 +12,24 @@ Closer = Callable[[], Awaitable[object]]
 class OpenSockets:
     def __init__(self) -> None:
         self._closers: dict[str, dict[int, Closer]] = {}
+        self._active: dict[int, str] = {}  # sockets that a person is at, and their sessions
         self._next = 0
 
     @contextmanager
-    def kept(self, session: str, close: Closer) -> Iterator[None]:
-        """Remember a socket while it is open. session: `staff:…` or `visit:…`, see web/session.py."""
+    def kept(self, session: str, close: Closer, *, is_activity: bool = True) -> Iterator[None]:
+        """Remember a socket while it is open. session: `staff:…` or `visit:…`, see web/session.py.
+
+        is_activity: while it is open its session is not idle.
+        """
         self._next += 1
         number = self._next
         self._closers.setdefault(session, {})[number] = close
+        if is_activity:
+            self._active[number] = session
         try:
             yield
         finally:
+            self._active.pop(number, None)
             closers = self._closers.get(session, {})
             closers.pop(number, None)
             if not closers:
@@ -35,5 +42,5 @@ class OpenSockets:
             await asyncio.gather(*(close() for close in closers), return_exceptions=True)
 
     def sessions(self) -> frozenset[str]:
-        """Sessions with an open socket: they are not idle."""
-        return frozenset(self._closers)
+        """Sessions with an open socket that a person is at: they are not idle."""
+        return frozenset(self._active.values())

@@ -47,7 +47,7 @@ FIELDS = [
     "kind", "experts", "lead", "day_from", "day_to", "weekdays", "time_from", "time_to", "urgent", "appointment", "to",
     "answer",
 ]  # fmt: skip
-NOT_WALKED = {"/socket", "/sign-out", "/static"}
+NOT_WALKED = {"/socket", "/board/events", "/sign-out", "/static"}  # endless, or the walk would end
 KINDS = ("scheduler", "expert", "patient", "guest", "nobody")
 
 

@@ -68,7 +68,8 @@ async def test_no_get_changes_anything(database: Database, server: Server, clien
     before = await row_counts(database)
     for method, path in addresses(server.app, unsafe=False):
         async with client.request(method, path, allow_redirects=False) as answer:
-            await answer.read()
+            if answer.content_type != "text/event-stream":  # which never ends
+                await answer.read()
             assert answer.status < 500, path
     assert await row_counts(database) == before
 

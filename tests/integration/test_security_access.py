@@ -74,6 +74,9 @@ SERVES: dict[str, set[str]] = {
     "GET /consultations/{id}/video": OF_THE_CASE,
     "GET /today": {EXPERT, OTHER_EXPERT},
     "GET /board": {SCHEDULER},
+    "GET /board/events": {SCHEDULER, EXPERT, OTHER_EXPERT},
+    "GET /board/moves/{id}": {SCHEDULER},
+    "GET /board/moves/{id}/to": {SCHEDULER},
     "GET /cases": {SCHEDULER, EXPERT, OTHER_EXPERT},
     "GET /cases/new": {SCHEDULER},
     "POST /cases/new": {SCHEDULER},
@@ -155,6 +158,7 @@ def address(town: Town, pattern: str) -> str:
             second = pattern.split("/")[2]
             ids: dict[str, object] = {
                 "cases": town.clinic.case, "appointments": town.appointment_id, "experts": town.clinic.expert,
+                "board": town.appointment_id,
                 "records": town.record_id, "segments": town.segment_id,
                 "consultations": town.consultation_id,
                 "messages": town.mail_id, "waiting": town.wait_entry_id,
@@ -180,7 +184,8 @@ async def ask(server: Server, town: Town, persona: str, method: str, pattern: st
         aiohttp.ClientSession(server.url, cookie_jar=jar) as client,
         client.request(method, address(town, pattern), headers=headers, allow_redirects=False) as answer,
     ):
-        return answer.status, await answer.text(errors="replace"), answer.headers
+        endless = answer.content_type == "text/event-stream"
+        return answer.status, "" if endless else await answer.text(errors="replace"), answer.headers
 
 
 async def test_the_table_names_every_route(server: Server) -> None:

@@ -1,0 +1,224 @@
+"""Boards in a real Chromium: as they look, as they follow what happens, and moving by hand and by keyboard."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
+from consult.domain.access import StaffRole
+from consult.domain.clock import utc_now
+from consult.domain.ids import CaseId, StaffId
+from consult.keys import BUS, POOL
+from consult.people import service as people
+from consult.scheduling import service as scheduling
+from consult.scheduling.model import Appointment
+from signaling.events import MemberWaiting
+from tests.browser.chromium import open_browser
+from tests.browser.looks import DESKTOP, PHONE, check_look, open_quiet_page
+from tests.browser.people import sign_in, zone_where_it_is_noon
+from tests.conftest import Server
+from tests.integration.clinic import PASSWORD, open_case
+
+SCHEDULER = "noor@clinic.example"
+ALL_WEEK = [WorkingBlock(weekday, clock(8), clock(18)) for weekday in range(7)]
+NAMES = (
+    "Dr Sabine Brandt", "Dr Helen Okafor", "Prof. Leila Haddad", "Dr Ingrid Solberg", "Dr Kenji Watanabe",
+    "Dr María-Fernanda Konstantinopoulou-Wolfeschlegelsteinhausenbergerdorff",
+)  # fmt: skip
+
+
+class House:
+    """A clinic in whose zone it is noon, so that the day has hours before and behind it."""
+
+    def __init__(self, server: Server, scheduler: StaffId, experts: list[StaffId], cases: list[CaseId]) -> None:
+        self.server, self.scheduler, self.experts, self.cases = server, scheduler, experts, cases
+        now = utc_now()
+        self.now = now
+        self.hour = now.replace(minute=0, second=0, microsecond=0)
+
+    async def book(
+        self, starts_at: datetime, *, expert: int = 0, case: int = 0, minutes: int = 45, now: datetime | None = None
+    ) -> Appointment:
+        async with self.server.app[POOL].acquire() as conn:
+            booked, _link = await scheduling.book(
+                conn, self.cases[case], self.experts[expert], starts_at, timedelta(minutes=minutes),
+                booked_by=self.scheduler, now=now or utc_now(), outside_hours=True,
+            )  # fmt: skip
+        return booked
+
+    async def enter_lobby(self, appointment: Appointment) -> None:
+        who = ("m1", "person:1", "Ana Ribeiro", "patient")
+        told = MemberWaiting(str(uuid.uuid4()), str(appointment.id), 0, utc_now().isoformat(), *who)
+        await self.server.app[BUS].publish(told)
+
+
+async def settle(server: Server, *, experts: int = 2, hours: bool = True) -> House:
+    now = utc_now()
+    zone = zone_where_it_is_noon(now)
+    async with server.app[POOL].acquire() as conn:
+
+        async def employ(email: str, name: str, role: StaffRole) -> StaffId:
+            return await people.create_staff(
+                conn, email=email, name=name, role=role, time_zone=zone, password=PASSWORD,
+                specialty="Neuroradiology", now=now,
+            )  # fmt: skip
+
+        scheduler = await employ(SCHEDULER, "Noor Aziz", StaffRole.SCHEDULER)
+        made = [
+            await employ(f"expert{number}@clinic.example", name, StaffRole.EXPERT)
+            for number, name in enumerate(NAMES[:experts])
+        ]
+        for one in made if hours else []:
+            await availability.set_working_hours(conn, one, ALL_WEEK)
+        cases = [await open_case(conn, scheduler, now=now), await open_case(conn, scheduler, name="Omar Said", now=now)]
+        await conn.execute("update patients set time_zone = 'Europe/Lisbon'")
+    return House(server, scheduler, made, cases)
+
+
+@pytest.fixture
+async def working(make_settings: Any, start_server: Any) -> Server:
+    """A server that writes down what rooms tell."""
+    started: Server = await start_server(make_settings(), with_worker=True)
+    return started
+
+
+@asynccontextmanager
+async def board(
+    server: Server, path: str = "/board", *, width: int = DESKTOP, email: str = SCHEDULER, **more: Any
+) -> AsyncIterator[Page]:
+    async with open_browser() as browser, open_quiet_page(browser, width, **more) as page:
+        await page.goto(f"{server.url}/sign-in")
+        await sign_in(page, email, PASSWORD)
+        await page.goto(server.url + path)
+        yield page
+
+
+async def fill(house: House) -> None:
+    """Six experts with thirty calls each today, and some on the days around."""
+    begin = house.hour - timedelta(hours=4)
+    for expert in range(6):
+        for number in range(30):
+            at = begin + timedelta(minutes=20 * number)
+            booked = await house.book(at, expert=expert, case=number % 2, minutes=20, now=begin - timedelta(days=1))
+            if number == 13 and expert < 2:
+                await house.enter_lobby(booked)
+    for day in range(-7, 20):
+        for expert in range(0, 6, 2):
+            if day:
+                at = house.hour + timedelta(days=day, hours=expert)
+                await house.book(at, expert=expert, now=at - timedelta(days=1))
+
+
+@pytest.mark.timeout(360)
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("is_full", [False, True], ids=["empty", "full"])
+async def test_every_board_can_be_read_by_everybody(working: Server, is_full: bool, width: int) -> None:
+    house = await settle(working, experts=6 if is_full else 2, hours=is_full)
+    if is_full:
+        await fill(house)
+    async with board(working, width=width) as page:
+        for path in ("/board", "/board?view=week", "/board?view=month", f"/board?view=week&expert={house.experts[0]}"):
+            await page.goto(working.url + path)
+            await expect(page.locator("[data-live]")).to_be_visible()
+            if is_full:
+                await expect(page.locator(".need").first).to_be_visible()
+            await check_look(page, f"boards {is_full} {path.replace(str(house.experts[0]), 'one')}", small_targets=True)
+    async with board(working, "/today", width=width, email="expert0@clinic.example") as page:
+        for path in ("/today", "/today?view=week"):
+            await page.goto(working.url + path)
+            await check_look(page, f"boards {is_full} {path}", small_targets=True)
+    if is_full and width == DESKTOP:
+        async with board(working) as page:
+            started = time.perf_counter()
+            await page.reload()
+            await expect(page.locator(".day.is-placed")).to_be_visible()
+            took_s = time.perf_counter() - started
+            assert await page.locator(".slot").count() >= 180
+            heights = await page.eval_on_selector_all(".slot", "(all) => all.map((one) => one.offsetHeight)")
+            assert min(heights) >= 20, "a line of text can be read in the lowest block"
+            print(f"a board of 180 calls is drawn in {took_s * 1000:.0f} ms")
+
+
+async def test_a_board_shows_who_enters_a_lobby_and_what_others_book_within_two_seconds(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(utc_now() + timedelta(minutes=2))
+    async with board(working) as page:
+        await expect(page.locator(".slot", has_text="Ana Ribeiro")).to_be_visible()
+        await page.wait_for_timeout(1500)  # the stream is open
+        await house.enter_lobby(booked)
+        await expect(page.locator(".need")).to_contain_text("In the lobby for 0 min", timeout=2000)
+        await expect(page.locator(".slot-lobby")).to_contain_text("Ana Ribeiro", timeout=500)
+        await house.book(house.hour + timedelta(hours=3), expert=1, case=1)
+        await expect(page.locator(".slot", has_text="Omar Said")).to_be_visible(timeout=2000)
+
+
+async def test_focus_and_scroll_stay_where_they_are_when_the_board_changes(working: Server) -> None:
+    house = await settle(working)
+    await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        await page.wait_for_timeout(1000)
+        await page.evaluate("scrollTo(0, 120)")
+        mine = page.locator(".slot a", has_text="Ana Ribeiro").first
+        await mine.evaluate("(one) => one.focus({preventScroll: true})")
+        await house.book(house.hour + timedelta(hours=1), case=1)
+        await expect(page.locator(".slot", has_text="Omar Said")).to_be_visible(timeout=3000)
+        assert await mine.evaluate("(one) => one === document.activeElement")
+        assert await page.evaluate("scrollY") == 120
+
+
+async def test_without_a_connection_the_old_board_stays_with_its_time_and_comes_back(working: Server) -> None:
+    house = await settle(working)
+    await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+
+        async def cut(route: Route) -> None:
+            await route.abort()
+
+        await page.wait_for_timeout(1000)
+        await page.route("**/board*", cut)
+        await house.book(house.hour + timedelta(hours=1), case=1)  # its news come, its board does not
+        await expect(page.get_by_text("This board is from")).to_be_visible(timeout=5000)
+        await expect(page.locator(".slot", has_text="Ana Ribeiro")).to_be_visible()
+        await check_look(page, "boards old", small_targets=True)
+        await page.unroute("**/board*")
+        await page.get_by_role("link", name="Try now").click()
+        await expect(page.locator(".slot", has_text="Omar Said")).to_be_visible()
+        await expect(page.get_by_text("This board is from")).to_be_hidden()
+
+
+async def test_a_wrong_clock_in_the_browser_changes_nothing(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(utc_now() + timedelta(minutes=2))
+    await house.enter_lobby(booked)
+    async with board(working) as page:
+        await page.add_init_script("const right = Date.now; Date.now = () => right() + 600_000")
+        await page.reload()
+        await expect(page.locator(".need")).to_contain_text("In the lobby for 0 min")
+        line = page.locator("[data-now-line]")
+        await expect(line).to_be_visible()
+        at = await line.evaluate("(one) => Number(one.style.getPropertyValue('--now'))")
+        start_ms = int(await page.locator("[data-day]").get_attribute("data-from-ms") or 0)
+        assert abs(start_ms / 60_000 + at - datetime.now(UTC).timestamp() / 60) < 2
+
+
+async def test_signing_out_elsewhere_takes_the_names_off_the_screen(working: Server) -> None:
+    house = await settle(working)
+    await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        other = await page.context.new_page()
+        await other.goto(working.url + "/cases")
+        await page.bring_to_front()
+        await page.wait_for_timeout(1000)
+        await other.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Password")).to_be_visible(timeout=5000)
+        await expect(page.get_by_text("Ana Ribeiro")).to_have_count(0)
