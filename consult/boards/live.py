@@ -14,7 +14,7 @@ from aiohttp import web
 
 from consult.boards.errors import TooManyBoards
 
-CHANNEL = "schedule_changed"  # PostgreSQL's, see db/migrations/0011_live_boards.sql
+CHANNEL = "schedule_changed"  # PostgreSQL's, from booking's statements and the triggers of 0011_live_boards.sql
 MOST_OPEN = 500  # per process
 MOST_PER_SESSION = 6  # more than a browser opens to one server; the oldest goes
 

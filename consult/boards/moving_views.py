@@ -73,11 +73,14 @@ async def _free_for(
     if len(line.expert_ids) > 1:
         everybody = {one.id: one for one in await people.list_experts(conn)}
         panel = [everybody[one] for one in line.expert_ids if one in everybody]
-        slots = await scheduling.list_free_slots(conn, panel, first, last, length, now=now)
-        common = set.intersection(*(set(one) for one in slots.values())) if slots else set()
-        found = {line.lead_id: sorted(common)}
+        common = await scheduling.list_panel_slots(
+            conn, panel, first, last, length, now=now, record_count=line.record_count
+        )
+        found = {line.lead_id: common}
     else:
-        found = await scheduling.list_free_slots(conn, experts, first, last, length, now=now)
+        found = await scheduling.list_free_slots(
+            conn, experts, first, last, length, now=now, record_count=line.record_count
+        )
     return {
         expert_id: [slot for slot in slots if bounds.starts_at <= slot.starts_at < bounds.ends_at]
         for expert_id, slots in found.items()

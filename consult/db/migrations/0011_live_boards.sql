@@ -1,5 +1,6 @@
 -- Whoever changes what boards show tells them, in the same transaction: an open board asks again when it can read the
--- new state, not before. PostgreSQL sends equal notices of one transaction once. They carry nothing.
+-- new state, not before. Statements that book, hold, move or cancel say so themselves; these say it for the rest.
+-- PostgreSQL sends equal notices of one transaction once.
 
 create function tell_boards() returns trigger language plpgsql as $$
 begin
@@ -8,12 +9,6 @@ begin
 end
 $$;
 
-create trigger appointments_tell_boards after insert or update on appointments
-  for each statement execute function tell_boards();
-create trigger panel_experts_tell_boards after insert or update or delete on panel_experts
-  for each statement execute function tell_boards();
-create trigger holds_tell_boards after insert or update on holds
-  for each statement execute function tell_boards();
 create trigger consultations_tell_boards after insert or update of started_at, ended_at on consultations
   for each statement execute function tell_boards();
 create trigger records_tell_boards after insert or update of removed_at on records
