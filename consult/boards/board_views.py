@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -76,6 +77,7 @@ async def show_board(request: web.Request) -> web.Response:
         "today": asked.today,
         "now": now,
         "now_ms": epoch_ms(now),
+        "board_url": board_url,
         "zone": staff.time_zone,
         "experts": experts,
         "shown": asked.shown,
@@ -84,6 +86,13 @@ async def show_board(request: web.Request) -> web.Response:
         "needs": needs_of(urgent, now),
     }
     return render(request, template or "staff/board.html", known | values)
+
+
+def board_url(view: str, day: date, expert: Staff | None = None) -> str:
+    """Return the address of a board. What goes without saying is left out."""
+    asked = {"view": view} if view != "day" else {}
+    asked |= {"day": day.isoformat()}
+    return f"/board?{urlencode(asked | ({'expert': str(expert.id)} if expert else {}))}"
 
 
 async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str, Any]:
