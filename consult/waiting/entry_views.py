@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -16,6 +16,7 @@ from consult.domain.errors import InvalidInput
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.keys import POOL
+from consult.matching import service as matching
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
@@ -132,8 +133,9 @@ async def _render_entry(
         line = await service.find_entry(conn, case_id, now)
         experts = await people.list_experts(conn)
         booked = await _to_move(conn, case_id, now)
+        choice = await matching.find_choice(conn, case_id)
     words = reader_words(request)
-    known = _as_typed(form) if form else _as_kept(line, booked)
+    known = _as_typed(form) if form else _as_kept(line, booked, choice.expert_id if choice else None)
     return render(
         request,
         "staff/waiting_entry.html",
@@ -167,10 +169,17 @@ def _as_typed(form: Form) -> dict[str, Any]:
     }
 
 
-def _as_kept(line: EntryLine | None, booked: Collection[AppointmentDetails]) -> dict[str, Any]:
-    """The entry as it is, or what most who come on the list want."""
-    wishes = line.entry.wishes if line else Wishes()
-    appointment_id = line.entry.appointment_id if line else next((one.appointment.id for one in booked), None)
+def _as_kept(
+    line: EntryLine | None, booked: Sequence[AppointmentDetails], chosen_expert: StaffId | None
+) -> dict[str, Any]:
+    """The entry as it is; of a new one what most want: the expert who was booked or chosen, on any day."""
+    appointment = booked[0].appointment if booked else None
+    if line is not None:
+        wishes, appointment_id = line.entry.wishes, line.entry.appointment_id
+    elif appointment is not None:
+        wishes, appointment_id = Wishes(appointment.kind, appointment.expert_ids), appointment.id
+    else:
+        wishes, appointment_id = Wishes(expert_ids=(chosen_expert,) if chosen_expert else ()), None
     values = {
         "appointment": str(appointment_id or ""),
         "kind": wishes.kind.value,

@@ -10,6 +10,7 @@ from consult import jobs
 from consult.domain.errors import (
     AppointmentStarted,
     HoldExpired,
+    InvalidInput,
     MovedMeanwhile,
     NotFound,
     RoomsFull,
@@ -26,7 +27,17 @@ END_OFFER = "end_offer"
 LONGEST_LOOK = timedelta(days=120)  # free times further ahead are booked by hand
 
 # The time is gone: taken, over, or the appointment that would be moved is not what it was.
-LOST = (SlotTaken, RoomsFull, SlotInPast, SlotOutsideHours, HoldExpired, AppointmentStarted, MovedMeanwhile, NotFound)
+LOST = (
+    SlotTaken,
+    RoomsFull,
+    SlotInPast,
+    SlotOutsideHours,
+    HoldExpired,
+    AppointmentStarted,
+    MovedMeanwhile,
+    InvalidInput,
+    NotFound,
+)
 
 
 async def queue_freed(conn: asyncpg.Connection, expert_id: StaffId, slot: Slot, now: datetime) -> None:

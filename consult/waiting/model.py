@@ -19,6 +19,7 @@ from consult.domain.words import N_
 
 EVERY_WEEKDAY = frozenset(range(7))
 MAX_NOTE_CHARS = 500
+MOST_IN_PANEL = 6
 MAX_UNANSWERED = 3  # so many offers in a row without an answer, and the scheduler looks at it before there is another
 SHORTEST_OFFER = timedelta(minutes=30)  # a person needs that long to see it
 # Of the time that is left until a slot is lost, one person gets at most this part, so that others can be asked too.
@@ -251,6 +252,8 @@ def wrong_wishes(wishes: Wishes, note: str, today: date) -> dict[str, str]:
         wrong["time_to"] = N_("The end must be later than the start.")
     if wishes.is_panel and len(wishes.expert_ids) < 2:
         wrong["experts"] = N_("Choose the experts of the panel, at least two.")
+    elif wishes.is_panel and len(wishes.expert_ids) > MOST_IN_PANEL:
+        wrong["experts"] = N_("A panel has six experts at most.")
     if len(note) > MAX_NOTE_CHARS:
         wrong["note"] = N_("This is too long. Please write it shorter.")
     return wrong

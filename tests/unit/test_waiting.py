@@ -232,6 +232,7 @@ def test_the_nearer_a_time_the_shorter_it_is_kept(ahead: timedelta, notice: time
         (Wishes(time_from=time(22), time_to=time(2)), "time_to"),
         (Wishes(kind=ConsultationKind.PANEL), "experts"),
         (Wishes(kind=ConsultationKind.PANEL, expert_ids=(StaffId(1),)), "experts"),
+        (Wishes(kind=ConsultationKind.PANEL, expert_ids=tuple(StaffId(one) for one in range(1, 8))), "experts"),
     ],
 )
 def test_wishes_that_nothing_can_fit_are_refused_with_a_sentence(wishes: Wishes, field: str) -> None:
