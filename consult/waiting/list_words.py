@@ -18,7 +18,7 @@ from consult.web.words import Words
 KINDS = {
     ConsultationKind.FIRST_REVIEW: N_("First review"),
     ConsultationKind.FOLLOW_UP: N_("Follow-up"),
-    ConsultationKind.PANEL: N_("Panel of several experts"),
+    ConsultationKind.PANEL: N_("Panel of experts"),
 }
 
 
@@ -44,7 +44,7 @@ def wanted(wishes: Wishes, names: Mapping[StaffId, str], words: Words) -> list[s
 def _with_whom(wishes: Wishes, names: Mapping[StaffId, str], words: Words) -> str:
     known = [names.get(one, "") for one in wishes.expert_ids]
     if not known:
-        return words.gettext(N_("With any expert"))
+        return words.gettext(N_("With whichever expert is free"))
     if wishes.is_panel:
         return words.say(N_("{lead} leads, with {others}"), lead=known[0], others=", ".join(known[1:]))
     experts = functools.reduce(lambda one, other: words.say(N_("{one} or {other}"), one=one, other=other), known)

@@ -251,7 +251,7 @@ def wrong_wishes(wishes: Wishes, note: str, today: date) -> dict[str, str]:
     if wishes.time_from is not None and wishes.time_to is not None and wishes.time_to <= wishes.time_from:
         wrong["time_to"] = N_("The end must be later than the start.")
     if wishes.is_panel and len(wishes.expert_ids) < 2:
-        wrong["experts"] = N_("Choose the experts of the panel, at least two.")
+        wrong["experts"] = N_("Choose who sits in the panel: two experts at least.")
     elif wishes.is_panel and len(wishes.expert_ids) > MOST_IN_PANEL:
         wrong["experts"] = N_("A panel has six experts at most.")
     if len(note) > MAX_NOTE_CHARS:

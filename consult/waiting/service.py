@@ -302,7 +302,7 @@ async def _checked(
             )
     wrong |= wrong_wishes(wishes, note, _today(case.patient.time_zone, now))
     if set(wishes.expert_ids) - {expert.id for expert in await people.list_experts(conn)}:
-        wrong["experts"] = N_("Choose among the experts of the list.")
+        wrong["experts"] = N_("Choose experts from the list.")
     if wrong:
         raise InvalidInput(wrong)
     return wishes

@@ -231,7 +231,7 @@ async def test_a_case_is_put_on_the_list_and_what_was_typed_stays(
     status, text, where = await send(client, path, [("kind", "first_review"), ("weekdays", "0")])
     assert status == 303
     page = await read(client, "/waiting")
-    assert "With any expert" in page
+    assert "With whichever expert is free" in page
     assert "only by bus" not in page
 
 
