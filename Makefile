@@ -62,5 +62,5 @@ fuzz-%:
 	$(RUN) -m tests.fuzz $* $(FUZZ)
 
 clean:
-	rm -rf .venv node_modules static/vendor build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules static/vendor signaling/forward.so build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

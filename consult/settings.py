@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     ice_policy: Literal["all", "relay"] = "all"
     media_hosts: Listed = ()
     media_ports: PortRange = (0, 0)
-    media_path: Literal["fast", "pump"] = "fast"
+    media_path: Literal["fast", "plain", "pump"] = "fast"
     media_node: str | None = None
     media_processes: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
     drain_s: float = Field(default=7200, ge=0)

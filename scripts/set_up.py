@@ -42,6 +42,7 @@ def main() -> None:
     make_venv()
     install("requirements-dev.lock" if dev else "requirements.lock")
     run([PYTHON, "-m", "compileall", "-q", "consult", "signaling"])
+    run([PYTHON, "-m", "signaling.compiled"])  # says so if it cannot, and that is no reason to stop
     install_browser_libraries(dev=dev)
     if dev:
         find_system_programs()

@@ -82,7 +82,8 @@ class TrackClock:
         if self._latest < 0:
             self._latest = timestamp + (1 << 32)
             self._begin_anew(arrived_ms - self._latest / self._khz, arrived_ms)
-        extended = extend(timestamp, self._latest, 32)
+        distance = (timestamp - self._latest) & 0xFFFFFFFF
+        extended = self._latest + (distance if distance < 1 << 31 else distance - (1 << 32))  # as extend() does
         media_ms = extended / self._khz
         lag_ms = arrived_ms - media_ms
         if abs(lag_ms - self._offset_ms) > JUMP_MS:
@@ -124,6 +125,8 @@ class TrackClock:
         if target_ms is None:
             return
         correction_ms = target_ms - self._offset_ms
+        if not correction_ms:
+            return
         if arrived_ms - self._began_ms > START_MS:
             most_ms = elapsed_ms * self._slew
             correction_ms = max(-most_ms, min(most_ms, correction_ms))

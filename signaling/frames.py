@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from signaling import h264, vp8
 from signaling.codecs import CodecName, Kind
-from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, Run, extend
 
 REORDER_MS: Final = 800  # longer than a retransmission takes, its repetition included
 MAX_HELD_PACKETS: Final = 1024
@@ -54,29 +54,27 @@ class Places:
     """
 
     def __init__(self, kind: Kind) -> None:
+        self.timestamp = -1  # of the last packet, and what became of it
+        self.media_ms = 0.0
+        self.mapping = Mapping(0.0)
         self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
         self._latest: int | None = None  # extended timestamp
-        self._mapping = Mapping(0.0)
-        self._timestamp = -1  # of the last packet, and what became of it
-        self._media_ms = 0.0
 
-    def place(self, packet: Packet, room_ms: float) -> Heard:
-        if packet.timestamp == self._timestamp:
-            return Heard(packet, self._media_ms, self._mapping)  # of the same picture
+    def place(self, timestamp: int, room_ms: float) -> None:
+        """Take a packet; where it belongs is in media_ms and mapping. One of the same timestamp needs no place anew."""
         if self._latest is None:
-            self._latest = packet.timestamp
-            self._mapping = Mapping(room_ms - packet.timestamp / self._khz)
-        extended = extend(packet.timestamp, self._latest, 32)
+            self._latest = timestamp
+            self.mapping = Mapping(room_ms - timestamp / self._khz)
+        extended = extend(timestamp, self._latest, 32)
         media_ms = extended / self._khz
         offset_ms = room_ms - media_ms
-        if abs(offset_ms - self._mapping.offset_ms) > ANEW_MS:
-            self._mapping = Mapping(offset_ms)
+        if abs(offset_ms - self.mapping.offset_ms) > ANEW_MS:
+            self.mapping = Mapping(offset_ms)
             self._latest = extended
         elif extended >= self._latest:
-            self._mapping.offset_ms = offset_ms
+            self.mapping.offset_ms = offset_ms
             self._latest = extended
-        self._timestamp, self._media_ms = packet.timestamp, media_ms
-        return Heard(packet, media_ms, self._mapping)
+        self.timestamp, self.media_ms = timestamp, media_ms
 
 
 class Frame(NamedTuple):
@@ -97,9 +95,9 @@ class Frame(NamedTuple):
 class AudioFrames:
     """Opus: every packet is a frame. Their order is restored by their times, later."""
 
-    def push(self, heard: Heard) -> list[Frame]:
-        payload = heard.packet.payload
-        return [Frame(heard.media_ms, heard.mapping, payload, True)] if payload else []
+    def push(self, heard: Packet | Run, media_ms: float, mapping: Mapping) -> list[Frame]:
+        payloads = (heard.payload,) if isinstance(heard, Packet) else heard.payloads
+        return [Frame(media_ms, mapping, payload, True) for payload in payloads if payload]
 
 
 class VideoFrames:
@@ -112,8 +110,20 @@ class VideoFrames:
         self._held: dict[int, Heard] = {}
         self._parts: list[Heard] = []
 
-    def push(self, heard: Heard) -> list[Frame]:
-        """Return the pictures that this packet completes."""
+    def push(self, heard: Packet | Run, media_ms: float, mapping: Mapping) -> list[Frame]:
+        """Return the pictures that this completes."""
+        if isinstance(heard, Packet):
+            return self._push(Heard(heard, media_ms, mapping))
+        # A whole picture, and the one that is due: as nearly always.
+        if heard.marker and heard.sequence == self._next and not self._held and not self._parts:
+            payloads = heard.payloads
+            if all(payloads) and self._pictures.may_stand_first(payloads[0]):
+                self._next += len(payloads)
+                frame = self._join(payloads, media_ms, mapping)
+                return [] if frame is None else [frame]
+        return [frame for packet in heard.packets() for frame in self._push(Heard(packet, media_ms, mapping))]
+
+    def _push(self, heard: Heard) -> list[Frame]:
         packet = heard.packet
         if self._next is None:
             if not self._pictures.may_begin(packet.payload):
@@ -175,17 +185,23 @@ class VideoFrames:
         if not packet.marker:
             return None
         parts, self._parts = self._parts, []
-        data, beginning = self._pictures.join([part.packet.payload for part in parts])
+        return self._join([part.packet.payload for part in parts], parts[0].media_ms, parts[0].mapping)
+
+    def _join(self, payloads: Sequence[bytes], media_ms: float, mapping: Mapping) -> Frame | None:
+        data, beginning = self._pictures.join(payloads)
         if not data or (self.wants_keyframe and beginning is None):
             return None
         self.wants_keyframe = False
-        return Frame(parts[0].media_ms, parts[0].mapping, data, beginning is not None, beginning)
+        return Frame(media_ms, mapping, data, beginning is not None, beginning)
 
 
 class _Vp8:
     """RFC 7741."""
 
     def may_begin(self, payload: bytes) -> bool:
+        return vp8.starts_frame(payload)
+
+    def may_stand_first(self, payload: bytes) -> bool:
         return vp8.starts_frame(payload)
 
     def begins_anew(self, packet: Packet, before: Packet | None) -> bool:
@@ -202,10 +218,13 @@ class _H264:
     def may_begin(self, payload: bytes) -> bool:
         return h264.starts_keyframe(payload)
 
+    def may_stand_first(self, payload: bytes) -> bool:
+        return not h264.continues_unit(payload)
+
     def begins_anew(self, packet: Packet, before: Packet | None) -> bool:
         if before is not None:
             return before.timestamp != packet.timestamp
-        return not h264.continues_unit(packet.payload)
+        return self.may_stand_first(packet.payload)
 
     def join(self, payloads: Sequence[bytes]) -> tuple[bytes, Beginning | None]:
         units = h264.join_units(payloads)

@@ -19,7 +19,7 @@ _BUFFER_OPTIONS = (  # FORCE is Linux's, for root: past the limits of net.core.r
 )
 LOOPBACK = ("127.0.0.1",)
 
-MediaPath = Literal["fast", "pump"]
+MediaPath = Literal["fast", "plain", "pump"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class IceSettings:
 
     An address that is not on this machine (a router passes packets on to us) is offered all the same.
     port_from, port_to: the UDP ports to use, both included, the first free one first; 0: any.
-    path: fast: all links of the process share one port. pump: a port each, on aiortc's own receive pump.
+    path: fast: all links of the process share one port, and ordinary packets are forwarded in C (compiled.py) where
+    that was built. plain: in Python alone. pump: a port each, on aiortc's own receive pump.
     """
 
     hosts: tuple[str, ...] = ()

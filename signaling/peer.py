@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,10 +19,17 @@ from signaling import rtcp
 from signaling.answer import LocalTransport, SentTrack, write_answer
 from signaling.bandwidth import MAX_BPS, MEASURE_MS, MIN_BPS, DownwardLine, UpwardLine
 from signaling.clocks import MemberClock, TrackClock
+from signaling.compiled import ShortTrack
 from signaling.errors import MediaError, OfferRefused
 from signaling.guard import Kind, Offer, Section, read_offer
 from signaling.ice import IceSettings
-from signaling.publication import Publication
+from signaling.publication import (
+    HISTORY_AUDIO_BYTES,
+    HISTORY_AUDIO_PACKETS,
+    HISTORY_BYTES,
+    HISTORY_PACKETS,
+    Publication,
+)
 from signaling.rtc_compat import open_link
 from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, unwrap_retransmission
 from signaling.subscription import Subscription
@@ -99,7 +107,7 @@ class Peer:
         received += [self.screen_slot] if self.screen_slot is not None else []
         self._by_ssrc = {subscription.track.ssrc: subscription for subscription in received}
         self._upward, self._downward = UpwardLine(), DownwardLine()
-        self._measured_ms = float("-inf")
+        self._measured = -1
         self._told_bps = MAX_BPS
         self._heard = 0
         self._heard_ms = now_ms()
@@ -156,8 +164,9 @@ class Peer:
             publication.tick(now_ms)
         for subscription in self._by_ssrc.values():
             subscription.tick(now_ms)
-        if now_ms - self._measured_ms >= MEASURE_MS - 10 and self.connected:
-            self._measured_ms = now_ms
+        measured = int(now_ms) // MEASURE_MS  # everybody in a room at the same tick, when all has been counted
+        if measured != self._measured and self.connected:
+            self._measured = measured
             self._measure(now_ms)
 
     def report(self, now_ms: float, ntp: int) -> None:
@@ -214,6 +223,9 @@ class Peer:
 
     def _measure(self, now_ms: float) -> None:
         """Judge the line both ways; a lower limit is told at once, a higher one with the next report."""
+        for publication in (*(one for _, one in self._sent), *(one.publication for one in self._by_ssrc.values())):
+            if publication is not None:
+                publication.catch_up()
         sound, pictures = self.publications.get("audio"), self.publications.get("video")
         self._upward.measure(
             now_ms,
@@ -264,6 +276,9 @@ class Peer:
             if (repeats or payload_type == section.payload_type) and (not announced or ssrc in announced):
                 if len(self._routes) >= MAX_ROUTES:
                     self._routes.clear()
+                short = self._link.short
+                if short is not None and publication.short is not None and not repeats:
+                    short.route(ssrc, payload_type, publication.short)
                 route = self._routes[ssrc] = _Route(payload_type, publication, repeats)
                 return route
         return None
@@ -295,7 +310,18 @@ class Peer:
             our_ssrc=self._ssrc,
             nacks="nack" in section.feedback,
             send_rtcp=self._link.send_rtcp,
+            short=self._make_short_track(section.kind),
         )
+
+    def _make_short_track(self, kind: Kind) -> ShortTrack | None:
+        line = self._link.short
+        if line is None:
+            return None
+        packets, size_bytes = (
+            (HISTORY_PACKETS, HISTORY_BYTES) if kind == "video" else (HISTORY_AUDIO_PACKETS, HISTORY_AUDIO_BYTES)
+        )
+        offset_ms = self._now_ms() - time.monotonic() * 1000
+        return line.make_track(packets=packets, size_bytes=size_bytes, offset_ms=offset_ms)
 
     def _make_slots(self) -> tuple[SlotPair, ...]:
         # A page that offers a place for a screen receives the first other on its own sections; an older one does not.
@@ -323,6 +349,7 @@ class Peer:
             send_rtp=self._link.send_rtp,
             send_rtcp=self._link.send_rtcp,
             takes_bps=self.takes_bps,
+            short=self._link.short,
         )
 
 

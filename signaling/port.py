@@ -11,10 +11,12 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from signaling.compiled import ShortLine, ShortWay
 from signaling.guard import MAX_DATAGRAM_BYTES
 from signaling.ice import IceSettings, OpenSocket, open_sockets
 
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 Address = tuple[str, int]
 Sendable = bytes | memoryview
 Hold = Callable[[bytearray], tuple[Any, Any]]  # the same memory for libsrtp, and for slices that are bytes
+OpenShortWay = Callable[[list[bytearray]], ShortWay | None]  # from the memory that datagrams are read into
 
 BUFFER_BYTES: Final = 2048  # a larger datagram is cut off, and then too large
 DATAGRAMS_PER_WAKE: Final = 32  # then timers and sockets of others have their turn
@@ -55,7 +58,9 @@ class Slot:
 
 
 class Line(Protocol):
-    """One link's end at one socket. The port calls it with what came for the link."""
+    """One link's end at one socket. The port calls it with what came for the link. short: for its ordinary packets."""
+
+    short: ShortLine | None
 
     def take_stun(self, data: bytes, address: Address) -> None:
         """A check for this link, or an answer to one of its own; neither is authenticated yet."""
@@ -64,6 +69,9 @@ class Line(Protocol):
 
     def take_media(self, slot: Slot, size: int) -> None:
         """RTP or RTCP, as it arrived, in the first `size` bytes of the slot, which is the line's until it returns."""
+
+    def take_clear(self, slot: Slot, size: int) -> None:
+        """RTP that was decrypted on the short way and then left to us."""
 
     def waits_for(self, transaction_id: bytes) -> bool:
         """Return whether an answer to this check is still expected."""
@@ -75,21 +83,25 @@ class Line(Protocol):
 class PortSocket:
     """One UDP socket and whom its datagrams belong to. host: the address to offer. dropped: datagrams not sent."""
 
-    def __init__(self, opened: OpenSocket, out: Outgoing, incoming: list[Slot]) -> None:
+    def __init__(self, opened: OpenSocket, port: Port) -> None:
         self.host = opened.host
         self.port: int = opened.socket.getsockname()[1]
         self.dropped = 0
         self.sendto: Callable[[Sendable, Address], int] = opened.socket.sendto  # for who handles failure themselves
         self._socket = opened.socket
         self._is_ipv6 = opened.socket.family == socket.AF_INET6
-        self._out = out
-        self._incoming = incoming
+        self.descriptor = opened.socket.fileno()
+        self._port = port
+        self._out = port.out
+        self._incoming = port.incoming
+        self._short = port.short
+        self._table = port.short.make_table() if port.short is not None else None
         self._by_name: dict[bytes, Line] = {}
         self._by_address: dict[Address, Line] = {}
         self._challengers: dict[Address, Line] = {}
         self._waiting: deque[tuple[bytes, Address]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._loop.add_reader(self.descriptor, self._drain if port.short is None else self._drain_shortly)
 
     def join(self, name: str, line: Line) -> None:
         """name: the ICE user name that others' checks of this link begin with."""
@@ -101,22 +113,32 @@ class PortSocket:
         Somebody else's address does not become the line's by that, since a check's source can be forged: first
         the line's own check of it must succeed (take_over).
         """
-        owner = self._by_address.setdefault(address, line)
-        if owner is not line:
+        owner = self._by_address.get(address)
+        if owner is None:
+            self._give(address, line)
+        elif owner is not line:
             self._challengers[address] = line
 
     def take_over(self, address: Address, line: Line) -> None:
         """Our own check of this address was answered by the line's browser: it is there."""
-        self._by_address[address] = line
+        self._give(address, line)
         self._challengers.pop(address, None)
 
     def leave(self, name: str, line: Line, addresses: set[Address]) -> None:
         """Forget a line, its name and its addresses."""
         self._by_name.pop(name.encode(), None)
-        for owners in (self._by_address, self._challengers):
-            for address in addresses:
-                if owners.get(address) is line:
-                    del owners[address]
+        for address in addresses:
+            if self._challengers.get(address) is line:
+                del self._challengers[address]
+            if self._by_address.get(address) is line:
+                del self._by_address[address]
+                if self._table is not None:
+                    self._table.assign(address, None)
+
+    def _give(self, address: Address, line: Line) -> None:
+        self._by_address[address] = line
+        if self._table is not None:
+            self._table.assign(address, line.short)
 
     def send(self, data: Sendable, address: Address) -> None:
         """Send now, as far as the socket takes it."""
@@ -153,6 +175,31 @@ class PortSocket:
         with self._out:
             for slot, size, address in arrived:
                 self._hand_over(slot, size, address)
+
+    def _drain_shortly(self) -> None:
+        """The same, but what is ordinary never comes here."""
+        short = self._short
+        assert short is not None and self._table is not None
+        short.drain(self._table, self.descriptor, time.monotonic() * 1000)
+        if short.c.left_count:
+            with self._out:
+                for number, size, address, clear in short.left():
+                    if clear:
+                        self._hand_over_clear(self._incoming[number], size, address)
+                    else:
+                        self._hand_over(self._incoming[number], size, address)
+        if short.c.unsent_count:
+            self._port.keep_unsent()
+
+    def _hand_over_clear(self, slot: Slot, size: int, address: Address) -> None:
+        line = self._by_address.get(address)
+        if line is None:
+            return
+        try:
+            line.take_clear(slot, size)
+        except Exception:
+            logger.exception("a packet could not be handled")
+            line.fail()
 
     def _hand_over(self, slot: Slot, size: int, address: Address) -> None:
         first = slot.data[0]  # RFC 7983 tells the kinds apart
@@ -242,16 +289,25 @@ class Outgoing:
 
 
 class Port:
-    """The sockets of one process for one IceSettings. out: where links put what they send."""
+    """The sockets of one process for one IceSettings. out: where links put what they send. short: None without it."""
 
-    def __init__(self, settings: IceSettings, hold: Hold) -> None:
+    def __init__(self, settings: IceSettings, hold: Hold, open_short_way: OpenShortWay) -> None:
         """Raises OSError if no socket could be opened."""
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.out = Outgoing(hold)
-        incoming = [Slot(hold) for _ in range(DATAGRAMS_PER_WAKE)]
-        self.sockets = [PortSocket(opened, self.out, incoming) for opened in open_sockets(settings)]
+        self.incoming = [Slot(hold) for _ in range(DATAGRAMS_PER_WAKE)]
+        self.short = open_short_way([slot.data for slot in self.incoming])
+        self.sockets = [PortSocket(opened, self) for opened in open_sockets(settings)]
         self.links = 0
+
+    def keep_unsent(self) -> None:
+        """What sockets took no more on the short way."""
+        assert self.short is not None
+        for data, descriptor, address in self.short.unsent():
+            for one in self.sockets:
+                if one.descriptor == descriptor:
+                    one.note_unsent(data, address, BlockingIOError())
 
     def release(self) -> None:
         """One link less; the last one closes the sockets."""
@@ -265,7 +321,7 @@ class Port:
 _open_ports: list[Port] = []
 
 
-def take_port(settings: IceSettings, hold: Hold) -> Port:
+def take_port(settings: IceSettings, hold: Hold, open_short_way: OpenShortWay = lambda incoming: None) -> Port:
     """Return the process's port for these settings, opened if this is its first link. Pair with release().
 
     hold: gives a slot's memory to libsrtp. Raises OSError if no socket could be opened.
@@ -273,7 +329,7 @@ def take_port(settings: IceSettings, hold: Hold) -> Port:
     loop = asyncio.get_running_loop()
     port = next((port for port in _open_ports if port.settings == settings and port.loop is loop), None)
     if port is None:
-        port = Port(settings, hold)
+        port = Port(settings, hold, open_short_way)
         _open_ports.append(port)
     port.links += 1
     return port

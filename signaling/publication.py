@@ -2,6 +2,11 @@
 
 Owns the order of its packets, the history that retransmissions come from, what is asked of the sender (packets again,
 keyframes) and the figures for receiver reports. It hands each packet, once, to its subscriptions and to the recorder.
+
+Where there is a short way (compiled.py), ordinary packets take it and are looked at later, some together (catch_up).
+A packet is ordinary if it is the next and the same is to be done with it as with the one before. So whatever changes
+what is done closes the short way first (hold_up); the next packet comes through receive(), which decides whether those
+behind it are ordinary again.
 """
 
 from __future__ import annotations
@@ -12,8 +17,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from signaling import rtcp
 from signaling.clocks import TrackClock
 from signaling.codecs import CodecName, starts_keyframe
+from signaling.compiled import MAX_SINKS, ShortTrack
 from signaling.guard import Kind
-from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, extend
+from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, Run, extend
 
 if TYPE_CHECKING:
     from signaling.subscription import Subscription
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 HISTORY_PACKETS: Final = 512  # of video; 2.5 Mbit/s for 2 s
 HISTORY_AUDIO_PACKETS: Final = 128
 HISTORY_MS: Final = 1_500  # what is older helps nobody who listens live
+HISTORY_BYTES: Final = 384 << 10  # on the short way: 2 Mbit/s for 1.5 s
+HISTORY_AUDIO_BYTES: Final = 32 << 10
 KEYFRAME_INTERVAL_MS: Final = 300
 ANSWER_MS: Final = 150  # between asking for a packet and its arrival, before any came
 OVERTAKEN_MS: Final = 20  # what comes sooner after it was asked for had only been overtaken
@@ -30,11 +38,14 @@ MISSED_MS: Final = 2_500  # older packets are not waited for
 MAX_GAP_PACKETS: Final = 256  # a larger gap is no loss but a new beginning
 MAX_MISSING_PACKETS: Final = 512  # a sender that leaves more gaps than that gets a request for a keyframe instead
 
-Tap = Callable[[Packet, float], None]  # a packet and its place on the room's clock
+Tap = Callable[[Packet | Run, float], None]  # packets of one timestamp and their place on the room's clock
 
 
 class Publication:
-    """codec: what the sender was told. our_ssrc: what we call ourselves in RTCP towards the sender."""
+    """codec: what the sender was told. our_ssrc: what we call ourselves in RTCP towards the sender.
+
+    short: the short way for its packets, if there is one.
+    """
 
     def __init__(
         self,
@@ -45,12 +56,14 @@ class Publication:
         our_ssrc: int,
         nacks: bool,
         send_rtcp: Callable[[bytes], None],
+        short: ShortTrack | None = None,
     ) -> None:
+        self.short = short
         self.kind = kind
         self.codec = codec
         self.clock = clock
         self.subscriptions: list[Subscription] = []
-        self.tap: Tap | None = None
+        self._tap: Tap | None = None
         self.ssrc: int | None = None
         self.wants_keyframe = False
         self.octets = 0  # of payload, received
@@ -61,7 +74,7 @@ class Publication:
         self._nacks = nacks
         self._send_rtcp = send_rtcp
         self._size = HISTORY_PACKETS if kind == "video" else HISTORY_AUDIO_PACKETS
-        self._history: list[Packet | None] = [None] * self._size
+        self._history: list[Packet | None] = [None] * self._size if short is None else []
         self._oldest = 0  # what came before it is not in the history any more
         self._highest = 0
         self._missing: dict[int, _Missing] = {}
@@ -75,6 +88,9 @@ class Publication:
         self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, arrived_ms: float
     ) -> None:
         """Take one packet, with its own or an RTX's payload."""
+        short = self.short
+        if short is not None:
+            self.hold_up()
         if ssrc != self.ssrc:
             self._begin(ssrc, sequence)
         extended = self._highest + 1
@@ -82,7 +98,7 @@ class Publication:
             self._highest = extended
         else:
             extended = extend(sequence, self._highest, 16)
-            if extended < self._oldest or self.find(extended) is not None:
+            if extended < max(self._oldest, self._highest - self._size + 1) or self._has_seen(extended):
                 return
             self._note_gap(extended, arrived_ms)
         self.octets += len(payload)
@@ -94,16 +110,68 @@ class Publication:
         if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False
         packet = Packet(extended, timestamp, marker, payload, arrived_ms)
-        self._history[extended % self._size] = packet
+        if short is None:
+            self._history[extended % self._size] = packet
+        else:
+            short.keep(packet)
         if self._silent:
             return
         for subscription in self.subscriptions:
             subscription.forward(packet)
-        if self.tap is not None:
-            self.tap(packet, self._room_ms)
+        if self._tap is not None:
+            self._tap(packet, self._room_ms)
+        if short is not None:
+            self._let_pass(short)
+
+    @property
+    def tap(self) -> Tap | None:
+        """Gets each packet and its place on the room's clock: the recorder's."""
+        return self._tap
+
+    @tap.setter
+    def tap(self, tap: Tap | None) -> None:
+        self.catch_up()
+        self._tap = tap
+
+    def hold_up(self) -> None:
+        """Before something changes: what passed is dealt with, and the next packet comes to receive()."""
+        self.catch_up()
+        if self.short is not None:
+            self.short.close()
+
+    def catch_up(self) -> None:
+        """Deal with what passed on the short way, as receive() does."""
+        short = self.short
+        if short is None or not short.has_news:
+            return
+        tap, place, note = self._tap, self.clock.place, self._figures.note
+        for run in short.take(with_payload=tap is not None or self.wants_keyframe):
+            if run.timestamp != self._timestamp:
+                self._timestamp = run.timestamp
+                note(run.timestamp, run.arrived_ms)
+                self._room_ms = place(run.timestamp, run.arrived_ms)
+            if self.wants_keyframe and any(starts_keyframe(self.codec, payload) for payload in run.payloads):
+                self.wants_keyframe = False
+            if tap is not None:
+                tap(run, self._room_ms)
+        self._highest, packets, octets = short.read_counts()
+        self._figures.received += packets
+        self.octets += octets
+        for subscription in self.subscriptions:
+            subscription.catch_up()
+
+    def _let_pass(self, short: ShortTrack) -> None:
+        """Let the packets behind this one take the short way, if they will be ordinary."""
+        if self._silent or self.ssrc is None or len(self.subscriptions) > MAX_SINKS:
+            return
+        sinks = [subscription.prepare_sink() for subscription in self.subscriptions]
+        ready = [sink for sink in sinks if sink is not None]
+        if len(ready) == len(sinks):
+            short.let_pass(self.ssrc, self._highest, ready)
 
     def silence(self, on: bool) -> None:
         """Nobody gets a packet of it from now on, the recorder neither; or again, as if the sender started over."""
+        self.hold_up()
         if self._silent and not on:
             self._oldest = self._highest + 1  # what was said in between is not taken when it is repeated later
         self._silent = on
@@ -112,10 +180,16 @@ class Publication:
 
     def find(self, sequence: int) -> Packet | None:
         """Return a packet of the last seconds by its extended sequence number."""
+        if self.short is not None:
+            return self.short.find(sequence)
         packet = self._history[sequence % self._size]
         return packet if packet is not None and packet.sequence == sequence else None
 
+    def _has_seen(self, sequence: int) -> bool:
+        return self.find(sequence) is not None if self.short is None else self.short.has_seen(sequence)
+
     def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
+        self.catch_up()
         if report.ssrc == self.ssrc:
             self.clock.tie(report.ntp, report.rtp_timestamp, now_ms)
             self._figures.take_report(report, now_ms)
@@ -124,6 +198,7 @@ class Publication:
         """Ask the sender for a keyframe, not sooner again than one can come; asked again until one comes."""
         if self.kind != "video":
             return
+        self.catch_up()
         self.wants_keyframe = True
         if self.ssrc is not None and now_ms - self._keyframe_asked_ms >= max(KEYFRAME_INTERVAL_MS, self._patience_ms):
             self._keyframe_asked_ms = now_ms
@@ -131,7 +206,10 @@ class Publication:
 
     def tick(self, now_ms: float) -> None:
         """Repeat what was asked and not answered, forget old packets. Called every 100 ms or so."""
-        self._forget(now_ms - HISTORY_MS)
+        if self.short is None:  # whose memory does not grow
+            self._forget(now_ms - HISTORY_MS)
+        if self.wants_keyframe:
+            self.catch_up()  # with the keyframe, perhaps
         if self.wants_keyframe:
             self.request_keyframe(now_ms)
         if not self._missing or self.ssrc is None:
@@ -153,6 +231,7 @@ class Publication:
 
     def report(self, now_ms: float) -> rtcp.Reception | None:
         """Return the figures since the last report, None before the first packet."""
+        self.catch_up()
         if self.ssrc is None:
             return None
         report = self._figures.report(self.ssrc, self._highest, now_ms)

@@ -23,7 +23,7 @@ from signaling.disk import FULL, DiskWatch
 from signaling.media import MediaEvent, MediaMember, SpoolFailed
 from signaling.messages import Source
 from signaling.publication import Publication
-from signaling.rtp import Packet
+from signaling.rtp import Packet, Run
 from signaling.segment_file import Placed, SegmentFile
 from signaling.spool import Description
 
@@ -64,10 +64,10 @@ class Segment:
         video = self.publications.get("video")
         return video.codec if video is not None else "vp8"
 
-    def take_audio(self, packet: Packet, room_ms: float) -> None:
+    def take_audio(self, packet: Packet | Run, room_ms: float) -> None:
         self.heard["audio"].append((packet, room_ms))
 
-    def take_video(self, packet: Packet, room_ms: float) -> None:
+    def take_video(self, packet: Packet | Run, room_ms: float) -> None:
         self.heard["video"].append((packet, room_ms))
 
     def take_heard(self) -> dict[Kind, list[Placed]]:
@@ -133,6 +133,8 @@ class Recorder:
             return
         self._handed_over_ms = now_ms
         for segment in self._segments:
+            for publication in segment.publications.values():
+                publication.catch_up()
             if any(segment.heard.values()):
                 self._hand_over(segment, last=False)
             if segment.lost_picture or now_ms - segment.keyframe_asked_ms >= KEYFRAME_EVERY_MS:

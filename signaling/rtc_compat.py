@@ -5,7 +5,8 @@ aiortc brings ICE (through aioice) and DTLS; its SDP, RTP senders and receivers,
 There are two ways for packets, chosen by IceSettings.path:
 
 FastLink: all links share the process's sockets (port.py). STUN goes to aioice, DTLS to aiortc's handshake, RTP and
-  RTCP straight to us: decrypted where they lie, in the same call, without a queue or a task switch.
+  RTCP straight to us: decrypted where they lie, in the same call, without a queue or a task switch. Where compiled.py
+  could be built, ordinary packets do not even reach Python; `plain` does without it.
 PumpLink: a socket per link as aioice opens it, and aiortc's own receive pump. Slower, and for the day on which a
   release of theirs moves what the fast way needs.
 
@@ -63,10 +64,12 @@ from aiortc import (
 from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80, SRTP_PROFILES
 from pylibsrtp._binding import ffi, lib
 
+from signaling import compiled
+from signaling.compiled import ShortLine, ShortWay
 from signaling.guard import MAX_ADDRESSES, MAX_DATAGRAM_BYTES
 from signaling.ice import IceSettings, open_sockets
 from signaling.limits import TokenBucket
-from signaling.port import Address, Outgoing, Port, PortSocket, Slot, take_port
+from signaling.port import Address, OpenShortWay, Outgoing, Port, PortSocket, Slot, take_port
 from signaling.rtp import header_end, pack_header, read_fixed, write_packet
 
 OnRtp = Callable[[int, int, int, int, bytes], None]  # marker bit and payload type, sequence, timestamp, SSRC, payload
@@ -90,6 +93,18 @@ def hold(data: bytearray) -> tuple[Any, Any]:
 
 
 _protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
+
+
+def _open_short_way(incoming: list[bytearray]) -> ShortWay | None:
+    library = compiled.load()
+    if library is None:
+        return None
+    protect, unprotect = (_address_of(ffi.addressof(lib, name)) for name in ("srtp_protect", "srtp_unprotect"))
+    return ShortWay(library, incoming, protect=protect, unprotect=unprotect)
+
+
+def _address_of(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
 
 
 class _Certificate(RTCCertificate):
@@ -158,6 +173,7 @@ class Link:
     Life: gather, connect, send; close at any time, more than once too.
     """
 
+    short: ShortLine | None = None  # for ordinary packets, where there is such a way
     _dtls_class: type[RTCDtlsTransport] = RTCDtlsTransport
     _queue_datagrams = DTLS_QUEUE_DATAGRAMS
 
@@ -201,7 +217,12 @@ class Link:
     @property
     def heard(self) -> int:
         """A number that grows while the browser is there."""
-        return self._packets + self._connection.checks
+        return self.packets + self._connection.checks
+
+    @property
+    def packets(self) -> int:
+        """RTP and RTCP, received and genuine."""
+        return self._packets
 
     async def gather(self) -> None:
         """Open our sockets. Raises OSError."""
@@ -272,7 +293,8 @@ class _Line(StunProtocol):
         super().__init__(connection)
         self.link = link
         self.socket = socket
-        self.take_media = link.take_media
+        self.take_media, self.take_clear = link.take_media, link.take_clear
+        self.short = link.short
         self.fail = link.give_up
         self._connection = connection
         self._known = TokenBucket(CHECKS_PER_S, 2 * CHECKS_PER_S)
@@ -325,6 +347,8 @@ class FastLink(Link):
 
     def __init__(self, settings: IceSettings, *, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
         super().__init__(settings, on_rtp=on_rtp, on_rtcp=on_rtcp)
+        library = compiled.load() if settings.path == "fast" else None
+        self.short = ShortLine(library) if library is not None else None
         self._port: Port | None = None
         self._lines = 0
         self._out: Outgoing | None = None  # once there is a path and a key
@@ -332,8 +356,13 @@ class FastLink(Link):
         self._rx = self._tx = ffi.NULL
         self._length = ffi.new("int *")
 
+    @property
+    def packets(self) -> int:
+        return self._packets + (int(self.short.c.packets) if self.short is not None else 0)
+
     async def open_protocols(self, connection: _Connection) -> list[StunProtocol]:
-        self._port = port = take_port(self._settings, hold)
+        short_way: OpenShortWay = _open_short_way if self.short is not None else lambda incoming: None
+        self._port = port = take_port(self._settings, hold, short_way)
         lines: list[StunProtocol] = [_Line(connection, self, socket) for socket in port.sockets]
         self._lines = len(lines)
         return lines
@@ -372,7 +401,11 @@ class FastLink(Link):
         if _unprotect(self._rx, slot.held, length) != 0:
             return
         self._packets += 1
-        end = length[0]
+        self.take_clear(slot, length[0])
+
+    def take_clear(self, slot: Slot, size: int) -> None:
+        """Pass a decrypted packet on."""
+        data, end = slot.data, size
         first, second, sequence, timestamp, ssrc = read_fixed(data)
         at = 12
         if first != 0x80:
@@ -410,15 +443,21 @@ class FastLink(Link):
             self._end()
         elif self._dtls.state == "connected":
             self._rx, self._tx = self._dtls._rx_srtp._srtp[0], self._dtls._tx_srtp._srtp[0]
+            if self.short is not None:
+                self.short.receive_with(_address_of(self._rx))
             self._begin_to_send()
 
     def _begin_to_send(self) -> None:
         if self._path is not None and self._tx and not self._lost.is_set():
             self._socket, self._address = self._path
             self._out = self._port.out if self._port is not None else None
+            if self.short is not None and self._out is not None:
+                self.short.send_with(_address_of(self._tx), self._socket.descriptor, self._address)
 
     def _end(self) -> None:
         """Nothing is sent or passed on any more."""
+        if self.short is not None:
+            self.short.end()
         self._out = None
         self._rx = self._tx = ffi.NULL
 

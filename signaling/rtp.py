@@ -6,6 +6,7 @@ Owns the header, extended sequence numbers and RTX (RFC 4588). What is inside a 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 AUDIO_CLOCK_HZ = 48_000
@@ -31,6 +32,27 @@ class Packet(NamedTuple):
     marker: bool
     payload: bytes
     arrived_ms: float
+
+
+class Run:
+    """Packets of one timestamp that follow upon each other. sequence, arrived_ms: the first's; marker: the last's."""
+
+    __slots__ = ("arrived_ms", "marker", "payloads", "sequence", "timestamp")
+
+    def __init__(
+        self, sequence: int, timestamp: int, marker: bool, payloads: Sequence[bytes], arrived_ms: float
+    ) -> None:
+        self.sequence = sequence
+        self.timestamp = timestamp
+        self.marker = marker
+        self.payloads = payloads
+        self.arrived_ms = arrived_ms
+
+    def packets(self) -> Iterator[Packet]:
+        last = len(self.payloads) - 1
+        for number, payload in enumerate(self.payloads):
+            marker = self.marker and number == last
+            yield Packet(self.sequence + number, self.timestamp, marker, payload, self.arrived_ms)
 
 
 def header_end(data: bytes | bytearray, size: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from typing import Final
 from signaling.codecs import CodecName, Kind
 from signaling.frames import AudioFrames, Frame, Places, VideoFrames
 from signaling.media import SegmentFinished
-from signaling.rtp import Packet
+from signaling.rtp import Packet, Run
 from signaling.spool import Description, remove_segment, segment_path, write_description
 from signaling.webm import Facts, WebmWriter, repair
 from signaling.webm_layout import AUDIO_TRACK, VIDEO_TRACK
@@ -25,7 +25,7 @@ ROUNDING_MS: Final = 1
 SOUND_OVERLAP_MS: Final = 15  # a sound that comes more than this before the one before it ends has lost its place
 OPEN_TRIES: Final = 5
 
-Placed = tuple[Packet, float]  # a packet and its place on the room's clock in ms
+Placed = tuple[Packet | Run, float]  # packets of one timestamp and their place on the room's clock in ms
 Describe = Callable[[int], Description]  # from the offset of the file's time zero on the room's clock, in ms
 
 
@@ -41,6 +41,8 @@ class SegmentFile:
         self._spool = spool
         self._describe = describe
         self._began_ms = began_ms
+        self._earliest_ms = max(began_ms, 0.0)
+        self._offset_ms = 0  # of the file's time zero
         self._codec: CodecName = codec
         self._video = VideoFrames(codec)
         self._audio = AudioFrames()
@@ -56,16 +58,18 @@ class SegmentFile:
         """Take packets in the order of their arrival. Raises OSError."""
         if self._abandoned:
             return
-        latest_ms = 0.0
+        latest_ms, began_ms = 0.0, self._began_ms - ROUNDING_MS
         for kind, packets in heard.items():
-            place = self._places[kind].place
+            places = self._places[kind]
             track, push = (VIDEO_TRACK, self._video.push) if kind == "video" else (AUDIO_TRACK, self._audio.push)
             for packet, room_ms in packets:
-                if room_ms <= self._began_ms - ROUNDING_MS:
+                if room_ms <= began_ms:
                     continue
                 if room_ms > latest_ms:
                     latest_ms = room_ms
-                for frame in push(place(packet, room_ms)):
+                if packet.timestamp != places.timestamp:
+                    places.place(packet.timestamp, room_ms)
+                for frame in push(packet, places.media_ms, places.mapping):
                     if track == VIDEO_TRACK and frame.mapping is not self._mapping:
                         # A sender that began anew: whatever the clocks say, its pictures come after those before.
                         if self._mapping is not None:
@@ -109,14 +113,15 @@ class SegmentFile:
             self._writer.flush()
 
     def _write_frame(self, track: int, frame: Frame) -> None:
-        room_ms = round(max(frame.room_ms, self._began_ms, 0))
+        exact_ms = frame.media_ms + frame.mapping.offset_ms
+        room_ms = round(exact_ms if exact_ms > self._earliest_ms else self._earliest_ms)
         writer = self._writer or self._open(room_ms)
-        assert self._description is not None
-        at_ms = max(0, room_ms - self._description.offset_ms)
-        if at_ms <= self._last_ms[track]:
-            if track == AUDIO_TRACK and self._last_ms[track] - at_ms > SOUND_OVERLAP_MS:
+        at_ms = max(0, room_ms - self._offset_ms)
+        last_ms = self._last_ms[track]
+        if at_ms <= last_ms:
+            if track == AUDIO_TRACK and last_ms - at_ms > SOUND_OVERLAP_MS:
                 return
-            at_ms = self._last_ms[track] + 1
+            at_ms = last_ms + 1
         if frame.beginning is not None:
             try:
                 writer.begin_pictures(frame.beginning.width, frame.beginning.height, frame.beginning.private)
@@ -126,6 +131,7 @@ class SegmentFile:
         writer.write(track, at_ms, frame.data, keyframe=frame.keyframe)
 
     def _open(self, offset_ms: int) -> WebmWriter:
+        self._offset_ms = offset_ms
         self._description = self._describe(offset_ms)
         self._writer = _open_file(segment_path(self._spool, self._description), self._codec)
         write_description(self._spool, self._description, None)

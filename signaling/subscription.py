@@ -13,6 +13,7 @@ from typing import Final
 from signaling import rtcp
 from signaling.answer import SentTrack
 from signaling.codecs import starts_keyframe
+from signaling.compiled import ShortLine, ShortSink
 from signaling.guard import Section
 from signaling.limits import TokenBucket
 from signaling.publication import Publication
@@ -27,7 +28,7 @@ MIN_STEP_MS: Final = 20  # between the last packet of one source and the first o
 class Subscription:
     """section: where in the browser's offer. send_rtp, send_rtcp: towards that browser.
 
-    takes_bps: what that browser can take for one picture.
+    takes_bps: what that browser can take for one picture. short: that connection's short way, if there is one.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Subscription:
         send_rtp: SendRtp,
         send_rtcp: Callable[[bytes], None],
         takes_bps: Callable[[], int],
+        short: ShortLine | None = None,
     ) -> None:
         self.mid = section.mid
         self.kind = section.kind
@@ -62,6 +64,7 @@ class Subscription:
         self._resends = TokenBucket(RESENT_PER_S, RESENT_PER_S)
         self._retransmission_sequence = 1 + secrets.randbelow(1 << 14)
         self._packets = self.octets = 0  # of payload, sent, without repetitions
+        self._sink = short.make_sink(track.ssrc) if short is not None else None
 
     def attach(self, publication: Publication, now_ms: float) -> None:
         """Carry this track from now on; of one that this browser cannot decode, nothing."""
@@ -69,6 +72,7 @@ class Subscription:
         codec = self._codecs.get(publication.codec)
         if codec is None:
             return
+        publication.hold_up()
         self._payload_type, self._retransmission_type = codec.payload_type, codec.retransmission_type
         self.publication = publication
         publication.subscriptions.append(self)
@@ -80,13 +84,35 @@ class Subscription:
 
     def detach(self) -> None:
         if self.publication is not None:
+            self.publication.hold_up()
             self.publication.subscriptions.remove(self)
         self.publication = None
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """The source starts over: wait for a packet to begin with."""
+        if self.publication is not None:
+            self.publication.hold_up()
         self._waiting = True
+
+    def prepare_sink(self) -> ShortSink | None:
+        """Let the packets behind the last one take the short way; None if the next one is not ordinary."""
+        sink = self._sink
+        if sink is None or self._waiting:
+            return None
+        c = sink.c
+        c.payload_type, c.sequence_offset = self._payload_type, self._sequence_offset
+        c.timestamp_offset = self._timestamp_offset & 0xFFFFFFFF
+        c.sent_sequence, c.sent_timestamp = self._sent_sequence, self._sent_timestamp & 0xFFFFFFFF
+        c.sent_ms, c.packets, c.octets = self._sent_ms, self._packets, self.octets
+        return sink
+
+    def catch_up(self) -> None:
+        """Take over what was counted on the short way. The publication calls it, while packets take it."""
+        if self._sink is not None and not self._waiting:
+            c = self._sink.c
+            self._sent_sequence, self._sent_timestamp, self._sent_ms = c.sent_sequence, c.sent_timestamp, c.sent_ms
+            self._packets, self.octets = c.packets, c.octets
 
     def forward(self, packet: Packet) -> None:
         if self._waiting and not self._begin_with(packet):
@@ -109,6 +135,7 @@ class Subscription:
         source = self.publication
         if source is None or self._waiting:
             return
+        source.catch_up()
         for sequence in lost:
             sent = extend(sequence, self._sent_sequence, 16)
             wanted = sent - self._sequence_offset
@@ -147,6 +174,7 @@ class Subscription:
         source = self.publication
         if source is None or self._waiting:
             return
+        source.catch_up()
         timestamp = source.clock.timestamp_at(now_ms)
         if timestamp is not None:
             self._send_rtcp(

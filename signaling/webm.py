@@ -50,6 +50,7 @@ _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 HEAD_BYTES: Final = 64  # enough of a file to see which layout it has
 
 _block_header = struct.Struct(">cIBhB").pack
+BLOCK_HEADER_BYTES: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,18 @@ class WebmWriter:
     def write(self, track: int, at_ms: int, frame: bytes, *, keyframe: bool) -> None:
         """Add a frame; keyframe is always true for audio. Times grow within a track."""
         # A picture that waited for a lost packet may belong before its cluster: blocks take negative times.
-        if self._cluster_ms is None or not -MAX_CLUSTER_MS < at_ms - self._cluster_ms < MAX_CLUSTER_MS or (
+        cluster_ms = self._cluster_ms
+        if cluster_ms is None or not -MAX_CLUSTER_MS < at_ms - cluster_ms < MAX_CLUSTER_MS or (
             keyframe and track == VIDEO_TRACK
         ):  # fmt: skip
             self._begin_cluster(at_ms)
-        assert self._cluster_ms is not None
+            cluster_ms = at_ms
+        size = len(frame)
         flags = 0x80 if keyframe else 0
-        relative_ms = at_ms - self._cluster_ms
-        self._append(_block_header(SIMPLE_BLOCK, 0x10000000 | len(frame) + 4, 0x80 | track, relative_ms, flags))
-        self._append(frame)
-        self._index.note(track, at_ms, self._cluster_at, keyframe=keyframe)
+        self._buffer.append(_block_header(SIMPLE_BLOCK, 0x10000000 | size + 4, 0x80 | track, at_ms - cluster_ms, flags))
+        self._buffer.append(frame)
+        self._length += BLOCK_HEADER_BYTES + size
+        self._index.note(track, at_ms, self._cluster_at, keyframe)
 
     def begin_pictures(self, width: int, height: int, private: bytes = b"") -> None:
         """What the first keyframe says is the file's; players follow later changes by themselves.
@@ -161,8 +164,10 @@ class _Index:
         self._video_cues: list[tuple[int, int]] = []  # (ms, position of the cluster)
         self._audio_cues: list[tuple[int, int]] = []
 
-    def note(self, track: int, at_ms: int, cluster_at: int, *, keyframe: bool) -> None:
-        self._ends_ms[track] = max(self._ends_ms[track], at_ms + FRAME_MS[track])
+    def note(self, track: int, at_ms: int, cluster_at: int, keyframe: bool) -> None:
+        ends_ms = at_ms + FRAME_MS[track]
+        if ends_ms > self._ends_ms[track]:
+            self._ends_ms[track] = ends_ms
         if keyframe:
             self._seen[track] = True
             cues = self._video_cues if track == VIDEO_TRACK else self._audio_cues
@@ -263,7 +268,7 @@ def _scan(descriptor: int, layout: Layout) -> tuple[_Index, int]:
                 if track & 0x7F not in FRAME_MS or cluster_at == 0:
                     break  # not written by us: a disk that lost something
                 at_ms = max(0, cluster_ms + relative_ms)
-                index.note(track & 0x7F, at_ms, cluster_at, keyframe=bool(flags & 0x80))
+                index.note(track & 0x7F, at_ms, cluster_at, bool(flags & 0x80))
                 end = at + size
                 last_cluster = (cluster_at, end)
     if last_cluster[0]:

@@ -36,7 +36,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
-@pytest.fixture(params=["fast", "pump"])
+@pytest.fixture(params=["fast", "plain", "pump"])
 def media_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test on both ways that packets can take."""
     monkeypatch.setattr(sys.modules[__name__], "LOOPBACK", IceSettings(hosts=("127.0.0.1",), path=request.param))

@@ -26,6 +26,8 @@ DTLS = b"\x16" + bytes(30)
 class Listener:
     """A line that writes down what it gets. awaited: ids of its own checks. broken: it fails at everything."""
 
+    short = None
+
     def __init__(self, port: Port, name: str) -> None:
         self.heard: list[bytes] = []
         self.awaited: set[bytes] = set()

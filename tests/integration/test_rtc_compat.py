@@ -33,7 +33,7 @@ from signaling.rtc_compat import (
 )
 from signaling.rtp import write_packet
 
-both_ways = pytest.mark.parametrize("path", ["fast", "pump"])
+both_ways = pytest.mark.parametrize("path", ["fast", "plain", "pump"])
 
 
 def _arguments(function: object) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signaling.frames import MAX_PICTURE_PACKETS, Heard, Mapping, VideoFrames
+from signaling.frames import MAX_PICTURE_PACKETS, Mapping, VideoFrames
 from signaling.media import MediaEvent, MediaMember, SegmentFinished
 from signaling.publication import MAX_MISSING_PACKETS
 from signaling.recorder import Recorder
@@ -46,13 +46,13 @@ def test_a_viewer_who_asks_for_everything_again_and_again_gets_little_of_it() ->
 
 def test_a_picture_that_never_ends_is_dropped() -> None:
     frames, mapping = VideoFrames(), Mapping(0)
-    frames.push(Heard(Packet(1, 0, False, WHOLE_KEYFRAME, 0), 0, mapping))
+    frames.push(Packet(1, 0, False, WHOLE_KEYFRAME, 0), 0, mapping)
     for number in range(2, 4 * MAX_PICTURE_PACKETS):
-        frames.push(Heard(Packet(number, 0, False, b"\x80\x80\x01" + bytes(4), 0), 0, mapping))
+        frames.push(Packet(number, 0, False, b"\x80\x80\x01" + bytes(4), 0), 0, mapping)
         assert len(frames._parts) <= MAX_PICTURE_PACKETS
     assert frames.wants_keyframe
     last = 4 * MAX_PICTURE_PACKETS
-    assert frames.push(Heard(Packet(last, 9, True, WHOLE_KEYFRAME, 0), 1, mapping)), "a whole one is taken again"
+    assert frames.push(Packet(last, 9, True, WHOLE_KEYFRAME, 0), 1, mapping), "a whole one is taken again"
 
 
 async def test_what_breaks_one_members_file_leaves_the_others_theirs(

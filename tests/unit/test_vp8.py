@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.frames import REORDER_MS, Heard, Mapping, VideoFrames
+from signaling.frames import REORDER_MS, Mapping, VideoFrames
 from signaling.rtp import Packet
 from signaling.vp8 import descriptor_size, is_keyframe, picture_size, starts_keyframe
 
@@ -42,8 +42,10 @@ def test_a_keyframe_tells_the_size_of_the_picture() -> None:
     assert picture_size(KEY) == (640, 480)
 
 
-def _packet(sequence: int, payload: bytes, *, marker: bool = True, at_ms: float = 0, placed_ms: float = 0) -> Heard:
-    return Heard(Packet(sequence, sequence * 3_000, marker, payload, at_ms), placed_ms, Mapping(0))
+def _packet(
+    sequence: int, payload: bytes, *, marker: bool = True, at_ms: float = 0, placed_ms: float = 0
+) -> tuple[Packet, float, Mapping]:
+    return Packet(sequence, sequence * 3_000, marker, payload, at_ms), placed_ms, Mapping(0)
 
 
 def test_a_picture_in_three_packets_comes_out_whole_in_any_order() -> None:
@@ -53,31 +55,31 @@ def test_a_picture_in_three_packets_comes_out_whole_in_any_order() -> None:
         _packet(6, b"\x00more", marker=False),
         _packet(7, b"\x00end"),
     )
-    assert frames.push(first) == []
-    assert frames.push(third) == []
-    (picture,) = frames.push(second)
+    assert frames.push(*first) == []
+    assert frames.push(*third) == []
+    (picture,) = frames.push(*second)
     assert (picture.data, picture.keyframe, picture.room_ms) == (KEY + b"moreend", True, 100)
 
 
 def test_nothing_is_shown_between_a_loss_and_the_next_keyframe() -> None:
     frames = VideoFrames()
-    assert len(frames.push(_packet(1, b"\x10" + KEY))) == 1
-    assert frames.push(_packet(3, b"\x10" + DELTA, at_ms=10)) == []
-    assert frames.push(_packet(4, b"\x10" + DELTA, at_ms=REORDER_MS + 20)) == []
+    assert len(frames.push(*_packet(1, b"\x10" + KEY))) == 1
+    assert frames.push(*_packet(3, b"\x10" + DELTA, at_ms=10)) == []
+    assert frames.push(*_packet(4, b"\x10" + DELTA, at_ms=REORDER_MS + 20)) == []
     assert frames.wants_keyframe
-    assert len(frames.push(_packet(5, b"\x10" + KEY, at_ms=REORDER_MS + 30))) == 1
+    assert len(frames.push(*_packet(5, b"\x10" + KEY, at_ms=REORDER_MS + 30))) == 1
     assert not frames.wants_keyframe
 
 
 def test_what_waits_at_the_end_is_given_out() -> None:
     frames = VideoFrames()
-    frames.push(_packet(1, b"\x10" + KEY))
-    frames.push(_packet(3, b"\x10" + KEY))
+    frames.push(*_packet(1, b"\x10" + KEY))
+    frames.push(*_packet(3, b"\x10" + KEY))
     assert [frame.keyframe for frame in frames.flush()] == [True]
 
 
 def test_packets_that_only_pad_do_no_harm() -> None:
     frames = VideoFrames()
-    frames.push(_packet(1, b"\x10" + KEY))
-    assert frames.push(_packet(2, b"")) == []
-    assert len(frames.push(_packet(3, b"\x10" + DELTA))) == 1
+    frames.push(*_packet(1, b"\x10" + KEY))
+    assert frames.push(*_packet(2, b"")) == []
+    assert len(frames.push(*_packet(3, b"\x10" + DELTA))) == 1
