@@ -30,17 +30,20 @@ class QuickestArrival:
     def __init__(self, *, window_ms: int = WINDOW_MS, windows: int = WINDOWS) -> None:
         self._window_ms = window_ms
         self._windows: deque[float] = deque(maxlen=windows)
-        self._window_ends_ms = 0.0
+        self.window_ends_ms = 0.0
+        self.window_lag_ms = float("inf")  # only what is less, or comes later than the window's end, needs to be noted
         self.lag_ms: float | None = None
 
     def note(self, lag_ms: float, arrived_ms: float) -> None:
-        if arrived_ms >= self._window_ends_ms or not self._windows:
-            self._window_ends_ms = arrived_ms + self._window_ms
+        if arrived_ms >= self.window_ends_ms or not self._windows:
+            self.window_ends_ms = arrived_ms + self._window_ms
             self._windows.append(lag_ms)
-            self.lag_ms = min(self._windows)
-        elif lag_ms < self._windows[-1]:
+        elif lag_ms < self.window_lag_ms:
             self._windows[-1] = lag_ms
-            self.lag_ms = min(self._windows)
+        else:
+            return
+        self.window_lag_ms = lag_ms
+        self.lag_ms = min(self._windows)
 
 
 class MemberClock:
@@ -86,11 +89,15 @@ class TrackClock:
         extended = self._latest + (distance if distance < 1 << 31 else distance - (1 << 32))  # as extend() does
         media_ms = extended / self._khz
         lag_ms = arrived_ms - media_ms
-        if abs(lag_ms - self._offset_ms) > JUMP_MS:
+        if not -JUMP_MS <= lag_ms - self._offset_ms <= JUMP_MS:
             self._begin_anew(lag_ms, arrived_ms)
-        self._quickest.note(lag_ms, arrived_ms)
+        quickest = self._quickest
+        if lag_ms < quickest.window_lag_ms or arrived_ms >= quickest.window_ends_ms:
+            quickest.note(lag_ms, arrived_ms)
         if extended > self._latest:
-            self._follow((extended - self._latest) / self._khz, arrived_ms)
+            target_ms = self._target_ms()
+            if target_ms != self._offset_ms:
+                self._follow(target_ms, (extended - self._latest) / self._khz, arrived_ms)
             self._latest = extended
             self.lag_ms = lag_ms
         return media_ms + self._offset_ms
@@ -120,21 +127,18 @@ class TrackClock:
         self._member_shift_ms = None
         self._shifts_ms.clear()
 
-    def _follow(self, elapsed_ms: float, arrived_ms: float) -> None:
-        target_ms = self._target_ms()
-        if target_ms is None:
-            return
+    def _follow(self, target_ms: float, elapsed_ms: float, arrived_ms: float) -> None:
         correction_ms = target_ms - self._offset_ms
-        if not correction_ms:
-            return
         if arrived_ms - self._began_ms > START_MS:
             most_ms = elapsed_ms * self._slew
             correction_ms = max(-most_ms, min(most_ms, correction_ms))
         self._offset_ms += correction_ms
 
-    def _target_ms(self) -> float | None:
-        by_arrival_ms = self._quickest.lag_ms
-        if by_arrival_ms is None or self._member_shift_ms is None or self._member.offset_ms is None:
+    def _target_ms(self) -> float:
+        by_arrival_ms, member_ms = self._quickest.lag_ms, self._member.offset_ms
+        if by_arrival_ms is None:
+            return self._offset_ms
+        if self._member_shift_ms is None or member_ms is None:
             return by_arrival_ms
-        tied_ms = self._member_shift_ms + self._member.offset_ms
+        tied_ms = self._member_shift_ms + member_ms
         return tied_ms if 0 <= by_arrival_ms - tied_ms <= MOST_BEFORE_ARRIVAL_MS else by_arrival_ms

@@ -9,6 +9,7 @@ with it, at twice the cost.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -70,8 +71,11 @@ def _fingerprint() -> str:
 
 
 class Library(NamedTuple):
+    """held: the same functions without giving the interpreter's lock back, for what is too short to do so."""
+
     ffi: Any
     lib: Any
+    held: Any
 
 
 @cache
@@ -89,7 +93,9 @@ def load() -> Library | None:
         return None
     if built_from != _fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES]:
         return None
-    return Library(ffi, lib)
+    held = ctypes.PyDLL(str(LIBRARY))
+    held.forward_take.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)
+    return Library(ffi, lib, held)
 
 
 class ShortTrack:
@@ -99,7 +105,7 @@ class ShortTrack:
     """
 
     def __init__(self, library: Library, *, packets: int, size_bytes: int, offset_ms: float) -> None:
-        ffi, self._lib = library
+        ffi, self._lib, held = library
         self._ffi = ffi
         self._log, self._places = ffi.new("kept[]", packets), ffi.new("uint64_t[]", packets)
         self._ring = ffi.new("uint8_t[]", size_bytes)
@@ -107,9 +113,10 @@ class ShortTrack:
         self.c.log, self.c.places, self.c.ring = self._log, self._places, self._ring
         self.c.log_size, self.c.ring_size, self.c.offset_ms = packets, size_bytes, offset_ms
         self._sinks: Sequence[ShortSink] = ()  # held for as long as C knows them
-        self._taken = ffi.new("uint8_t[]", TAKE_BYTES) if not _scratch else _scratch[0]
-        if not _scratch:
-            _scratch.append(self._taken)
+        if not _taken:
+            _taken.append(ffi.new("uint8_t[]", TAKE_BYTES))
+        here, there = int(ffi.cast("uintptr_t", self.c)), int(ffi.cast("uintptr_t", _taken[0]))
+        self._take = partial(held.forward_take, here, there, TAKE_BYTES)
 
     @property
     def open(self) -> bool:
@@ -142,8 +149,8 @@ class ShortTrack:
         """Return what passed since the last time, as it came; without payload the runs have no payloads."""
         runs = []
         while self.has_news:
-            size = self._lib.forward_take(self.c, self._taken, TAKE_BYTES, with_payload)
-            data = self._ffi.buffer(self._taken, size)[:]
+            size = self._take(with_payload)
+            data = self._ffi.buffer(_taken[0], size)[:]
             at = 0
             while at < size:
                 sequence, arrived_ms, timestamp, marker, count = _record(data, at)
@@ -178,7 +185,7 @@ class ShortTrack:
         return Packet(one.sequence, one.timestamp, bool(one.marker), payload, one.arrived_ms)
 
 
-_scratch: list[Any] = []
+_taken: list[Any] = []  # the place that all tracks are taken into, one after another
 
 
 class ShortSink:
@@ -275,7 +282,7 @@ class ShortWay:
 
     def __init__(self, library: Library, incoming: Sequence[bytearray], *, protect: int, unprotect: int) -> None:
         """incoming: what datagrams are read into, 2048 bytes each. protect, unprotect: libsrtp's, as addresses."""
-        ffi, self._lib = library
+        ffi, self._lib, _ = library
         self._library = library
         self.c = ffi.new("port *")
         self.c.protect, self.c.unprotect = ffi.cast("srtp_call", protect), ffi.cast("srtp_call", unprotect)
@@ -289,9 +296,9 @@ class ShortWay:
     def make_table(self) -> ShortTable:
         return ShortTable(self._library)
 
-    def drain(self, table: ShortTable, descriptor: int, now_ms: float) -> None:
-        """Read what is there and do what is ordinary; left() and unsent() say what is not done."""
-        self._lib.forward_drain(self.c, table.c, descriptor, now_ms)
+    def drain(self, table: ShortTable, descriptor: int) -> None:
+        """Read what is there and do what is ordinary, 2 ms at most; left() and unsent() say what is not done."""
+        self._lib.forward_drain(self.c, table.c, descriptor)
 
     def left(self) -> list[tuple[int, int, tuple[str, int], bool]]:
         """Return number, size and source of the datagrams read that are not done, and whether they are decrypted."""

@@ -84,7 +84,8 @@ typedef struct {
 } table;
 
 /* What the port's sockets read into and send from. left: which of the datagrams read are not done, by number;
-   clear: it is decrypted already. unsent: from which of the filled ones on the socket took no more. */
+   clear: it is decrypted already. unsent: which of the filled ones the socket did not take. still_ms: what the clock
+   shows, for tests; 0: it runs. window_ms, window_count, dense: how much has been coming lately. */
 typedef struct {
     srtp_call protect;
     srtp_call unprotect;
@@ -101,6 +102,10 @@ typedef struct {
     line *out_to[64];
     int32_t unsent[64];
     int32_t unsent_count;
+    double still_ms;
+    double window_ms;
+    int32_t window_count;
+    int32_t dense;
     source *held_up[512];
     int32_t held_up_count;
 } port;
@@ -109,7 +114,7 @@ typedef struct {
 int32_t forward_size(int32_t which);
 const char *forward_built_from(void);
 
-int32_t forward_drain(port *at, table *known, int32_t fd, double now_ms);
+int32_t forward_drain(port *at, table *known, int32_t fd);
 int32_t forward_assign(table *known, const uint8_t *key, line *from);
 int32_t forward_keep(source *of, int64_t sequence, uint32_t timestamp, uint8_t marker, double arrived_ms,
                      const uint8_t *payload, int32_t size);

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import socket
 import struct
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -180,7 +179,7 @@ class PortSocket:
         """The same, but what is ordinary never comes here."""
         short = self._short
         assert short is not None and self._table is not None
-        short.drain(self._table, self.descriptor, time.monotonic() * 1000)
+        short.drain(self._table, self.descriptor)
         if short.c.left_count:
             with self._out:
                 for number, size, address, clear in short.left():

@@ -307,7 +307,9 @@ class _Figures:
     def note(self, timestamp: int, arrived_ms: float) -> None:
         transit = arrived_ms * self._khz - timestamp
         if self._transit is not None:
-            difference = abs(transit - self._transit)
+            difference = transit - self._transit
+            if difference < 0:
+                difference = -difference
             if difference < 1 << 20:  # not across a wrap-around of timestamps
                 self._jitter += (difference - self._jitter) / 16
         self._transit = transit

@@ -28,7 +28,7 @@ from signaling.segment_file import Placed, SegmentFile
 from signaling.spool import Description
 
 BATCH_INTERVAL_MS: Final = 200
-MAX_BATCHES: Final = 200  # waiting for the disk; with one member that is 40 s
+MAX_BATCHES: Final = 100  # waiting for the disk: 20 s
 KEYFRAME_EVERY_MS: Final = 10_000  # so that players find a place to begin at when somebody seeks
 CLOSE_LIMIT_S: Final = 20
 
@@ -94,10 +94,10 @@ class Recorder:
         self._started_at = started_at
         self._tell = tell
         self._segments: list[Segment] = []
-        self._batches: queue.Queue[_Batch | None] = queue.Queue(maxsize=MAX_BATCHES)
+        self._batches: queue.Queue[list[_Batch] | None] = queue.Queue(maxsize=MAX_BATCHES)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._handed_over_ms = 0.0
+        self._turn = -1
         self._failed = False
 
     def begin(
@@ -125,23 +125,27 @@ class Recorder:
         self._segments.remove(segment)
         for publication in segment.publications.values():
             publication.tap = None
-        self._hand_over(segment, last=True)
+        self._hand_over([_Batch(segment, last=True)])
 
     def tick(self, now_ms: float) -> None:
         """Several times a second: hand what was heard to the thread, ask for keyframes."""
-        if now_ms - self._handed_over_ms < BATCH_INTERVAL_MS:
+        turn = int(now_ms) // BATCH_INTERVAL_MS  # the one at which members' lines are measured: all is caught up with
+        if turn == self._turn:
             return
-        self._handed_over_ms = now_ms
+        self._turn = turn
+        batches = []
         for segment in self._segments:
             for publication in segment.publications.values():
                 publication.catch_up()
             if any(segment.heard.values()):
-                self._hand_over(segment, last=False)
+                batches.append(_Batch(segment, last=False))
             if segment.lost_picture or now_ms - segment.keyframe_asked_ms >= KEYFRAME_EVERY_MS:
                 segment.lost_picture = False
                 segment.keyframe_asked_ms = now_ms
                 for publication in segment.publications.values():
                     publication.request_keyframe(now_ms)
+        if batches:
+            self._hand_over(batches)
 
     async def close(self) -> None:
         """Finish everything that is open; return when it is on disk and told."""
@@ -163,9 +167,9 @@ class Recorder:
         )
         self._thread.start()
 
-    def _hand_over(self, segment: Segment, *, last: bool) -> None:
+    def _hand_over(self, batches: list[_Batch]) -> None:
         try:
-            self._batches.put_nowait(_Batch(segment, segment.take_heard(), last))
+            self._batches.put_nowait(batches)
         except queue.Full:
             self._fail("the disk is too slow")
 
@@ -209,38 +213,41 @@ class Recorder:
 
 
 class _Batch:
+    """What was heard of a segment since the last one."""
+
     __slots__ = ("heard", "last", "segment")
 
-    def __init__(self, segment: Segment, heard: dict[Kind, list[Placed]], last: bool) -> None:
+    def __init__(self, segment: Segment, *, last: bool) -> None:
         self.segment = segment
-        self.heard = heard
+        self.heard = segment.take_heard()
         self.last = last
 
 
-def _end(batches: queue.Queue[_Batch | None], thread: threading.Thread) -> None:
+def _end(batches: queue.Queue[list[_Batch] | None], thread: threading.Thread) -> None:
     batches.put(None, timeout=CLOSE_LIMIT_S)
     thread.join(CLOSE_LIMIT_S)
 
 
 def _write_batches(
-    batches: queue.Queue[_Batch | None],
+    batches: queue.Queue[list[_Batch] | None],
     open_file: Callable[[Segment], SegmentFile],
     disk: DiskWatch,
     tell: Callable[[MediaEvent], None],
 ) -> None:
     """The thread: one file per segment, until None comes."""
     files: dict[str, SegmentFile] = {}
-    while (batch := batches.get()) is not None:
-        segment = batch.segment
-        file = files.get(segment.segment_id)
-        if file is None:
-            file = files[segment.segment_id] = open_file(segment)
-        if disk.is_full(time.monotonic() * 1000):
-            file.abandon()
-            tell(SpoolFailed(FULL))
-        _write(file, batch, tell)
-        if batch.last:
-            _finish(files.pop(segment.segment_id), tell)
+    while (together := batches.get()) is not None:
+        for batch in together:
+            segment = batch.segment
+            file = files.get(segment.segment_id)
+            if file is None:
+                file = files[segment.segment_id] = open_file(segment)
+            if disk.is_full(time.monotonic() * 1000):
+                file.abandon()
+                tell(SpoolFailed(FULL))
+            _write(file, batch, tell)
+            if batch.last:
+                _finish(files.pop(segment.segment_id), tell)
     for file in files.values():  # whose last batch did not fit into the queue
         _finish(file, tell)
 

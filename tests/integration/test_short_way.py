@@ -8,7 +8,6 @@ import random
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pylibsrtp
@@ -71,6 +70,10 @@ class End:
         await self.link.gather()
         (line,) = self.link._connection._protocols
         self.link._dtls._rx_srtp, self.link._dtls._tx_srtp = session("INBOUND"), session("OUTBOUND")
+        if (
+            self.link.short is not None
+        ):  # a track that begins anew goes on as much later as has passed: not the same twice
+            line.socket._short.c.still_ms = NOW_S * 1000  # type: ignore[attr-defined]
         line.socket.take_over(self.address, line)  # type: ignore[attr-defined]
         self.link.use_path(line.socket, self.address)  # type: ignore[attr-defined]
         self.link._dtls._set_state(State.CONNECTED)
@@ -277,9 +280,7 @@ async def travel(path: MediaPath, packets: list[bytes]) -> Outcome:
 
 @needs_library
 @pytest.mark.parametrize("seed", range(8))
-async def test_both_ways_lead_to_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A track that begins anew goes on as much later as has passed, which is not the same twice.
-    monkeypatch.setattr("signaling.port.time", SimpleNamespace(monotonic=lambda: NOW_S))
+async def test_both_ways_lead_to_the_same(seed: int) -> None:
     packets = chance_packets(random.Random(seed), 700)
     short, long = await travel("fast", packets), await travel("plain", packets)
     assert long.recorded["video"] and long.viewers[0]["video"], "something travelled"
