@@ -140,6 +140,7 @@ async def test_a_scheduler_reads_every_page_in_spanish(server: Server) -> None:
     call = await arrange_call(server)
     pages = (
         "/board", "/cases", "/cases/new", f"/cases/{call.case_id}", f"/cases/{call.case_id}/book",
+        f"/cases/{call.case_id}/experts", f"/cases/{call.case_id}/profile", "/conditions",
         f"/appointments/{call.appointment_id}", f"/appointments/{call.appointment_id}/cancel", "/experts", "/messages",
     )  # fmt: skip
     async with open_browser() as browser, open_quiet_page(browser, 1280, locale="es-ES") as page:
