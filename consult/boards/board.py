@@ -45,7 +45,7 @@ def may_move(line: BoardLine, now: datetime) -> bool:
 class Entry:
     """One block of a column: an appointment, a time kept for somebody, or else a free slot.
 
-    from_min: from the board's first hour. can_move: it may be put elsewhere.
+    from_min: from the board's first hour. can_move: it may be put elsewhere. is_away: the expert is absent.
     """
 
     slot: Slot
@@ -55,6 +55,7 @@ class Entry:
     state: LineState | None = None
     can_move: bool = False
     kept: KeptTime | None = None
+    is_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,10 @@ class Span:
     def marks(self) -> list[datetime]:
         """Each full hour, to be written beside the day."""
         return [self.starts_at + timedelta(hours=number) for number in range(self.last_hour - self.first_hour)]
+
+    @property
+    def shown(self) -> Slot:
+        return Slot(self.starts_at, self.starts_at + timedelta(hours=self.last_hour - self.first_hour))
 
     def minute_of(self, at: datetime) -> int:
         return int((at - self.starts_at) // timedelta(minutes=1))
@@ -105,6 +110,7 @@ def columns_of(
     kept: Sequence[KeptTime],
     span: Span,
     now: datetime,
+    absences: Mapping[StaffId, Sequence[Slot]] | None = None,
 ) -> dict[StaffId, list[Entry]]:
     """Return each expert's blocks in the order of time; an appointment of a panel stands in the column of each."""
     columns: dict[StaffId, list[Entry]] = {expert_id: [] for expert_id in expert_ids}
@@ -114,6 +120,9 @@ def columns_of(
             columns.setdefault(expert_id, []).append(entry)
     for time in kept:
         columns.setdefault(time.expert_id, []).append(replace(_entry(time.slot, span), kept=time))
+    for expert_id, away in (absences or {}).items():
+        seen = [replace(_entry(slot, span), is_away=True) for slot in away if span.shown.overlaps(slot)]
+        columns.setdefault(expert_id, []).extend(seen)
     for expert_id, slots in free.items():
         columns.setdefault(expert_id, []).extend(_entry(slot, span) for slot in slots)
     return {expert_id: sorted(entries, key=lambda entry: entry.slot) for expert_id, entries in columns.items()}
@@ -126,8 +135,8 @@ def _entry(slot: Slot, span: Span) -> Entry:
 
 
 def needs_of(lines: Sequence[BoardLine], now: datetime) -> list[Need]:
-    """Return what needs a hand, most urgent first: who waits, who is missing, whose records are missing."""
-    order = [LineState.LOBBY, LineState.LATE, LineState.NO_RECORDS]
+    """Return what needs a hand, most urgent first: who waits, is late, was missed, has no records."""
+    order = [LineState.LOBBY, LineState.LATE, LineState.MISSED, LineState.NO_RECORDS]
     needs: list[Need] = []
     chased: set[CaseId] = set()
     for line in sorted(lines, key=lambda one: one.starts_at):
@@ -136,7 +145,9 @@ def needs_of(lines: Sequence[BoardLine], now: datetime) -> list[Need]:
             if line.case_id in chased:
                 continue
             chased.add(line.case_id)
-        since = line.waiting_since if state is LineState.LOBBY else line.starts_at
+        if state is LineState.MISSED and line.booked_again:
+            continue
+        since = {LineState.LOBBY: line.waiting_since, LineState.MISSED: line.ends_at}.get(state, line.starts_at)
         if state in order and since is not None:
             needs.append(Need(line, state, since, max(int((now - since) // timedelta(minutes=1)), 0)))
     return sorted(needs, key=lambda need: (order.index(need.state), need.since))

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from babel.dates import format_date, format_skeleton
 
+from consult.availability import service as availability
 from consult.boards import service
 from consult.boards.board import columns_of, needs_of, span_of
 from consult.boards.weeks import ONE_DAY, free_by_day, monday_of, month_days, month_of, week_of
@@ -103,12 +104,16 @@ async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str
     counts = await service.count_by_day(conn, monday, monday + 6 * ONE_DAY, asked.zone, expert_id=asked.expert_id)
     kept = await service.list_kept(conn, ids, bounds, now=now)
     free = await free_within(conn, asked, bounds)
+    times = await availability.fetch_times(conn, asked.shown)
+    absences = {expert_id: time.absences for expert_id, time in times.items()}
     taken = [*(line.slot for line in lines), *(one.slot for one in kept)]
     span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds)
     return {
         "view": "day",
         "columns": {
-            one: entries for one, entries in columns_of(ids, lines, free, kept, span, now).items() if one in ids
+            one: entries
+            for one, entries in columns_of(ids, lines, free, kept, span, now, absences).items()
+            if one in ids
         },
         "span": span,
         "span_ms": epoch_ms(span.starts_at),

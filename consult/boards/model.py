@@ -29,7 +29,7 @@ class BoardLine:
 
     expert_ids: who leads comes first, then the others of a panel. sequence: rises with every move. patient_time_zone:
     None until their browser said it. link_opened: a link of it was opened at least once. waiting_since: somebody is in
-    the lobby and not let in yet.
+    the lobby and not let in yet. booked_again: the case has a later appointment.
     """
 
     id: AppointmentId
@@ -48,6 +48,7 @@ class BoardLine:
     waiting_since: datetime | None
     call_started_at: datetime | None
     call_ended_at: datetime | None
+    booked_again: bool
 
     @property
     def slot(self) -> Slot:

@@ -33,7 +33,11 @@ select a.id, a.case_id, array[a.expert_id] || array(
            order by payload ->> 'member_id', happened_at desc
          ) last where last.kind = 'MemberWaiting'
        ) as waiting_since,
-       k.started_at as call_started_at, k.ended_at as call_ended_at
+       k.started_at as call_started_at, k.ended_at as call_ended_at,
+       exists (
+         select from appointments later
+         where later.case_id = a.case_id and later.cancelled_at is null and lower(later.during) >= upper(a.during)
+       ) as booked_again
 from appointments a
 join cases c on c.id = a.case_id
 join patients p on p.id = c.patient_id
@@ -118,4 +122,5 @@ def _line(row: Any) -> BoardLine:
         waiting_since=row["waiting_since"],
         call_started_at=row["call_started_at"],
         call_ended_at=row["call_ended_at"],
+        booked_again=row["booked_again"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from datetime import time as clock
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from consult.availability import service as availability
 from consult.availability.model import WorkingBlock
@@ -222,3 +223,160 @@ async def test_signing_out_elsewhere_takes_the_names_off_the_screen(working: Ser
         await other.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Password")).to_be_visible(timeout=5000)
         await expect(page.get_by_text("Ana Ribeiro")).to_have_count(0)
+
+
+async def where_it_is(house: House, appointment: Appointment) -> tuple[int, datetime, int]:
+    """The place of its expert among the house's, its start, and how often it was moved."""
+    row = await house.server.app[POOL].fetchrow(
+        "select expert_id, lower(during) as starts_at, sequence from appointments where id = $1", appointment.id
+    )
+    return house.experts.index(row["expert_id"]), row["starts_at"], row["sequence"]
+
+
+async def centre(one: Locator) -> tuple[float, float]:
+    box = await one.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+async def test_an_appointment_is_dragged_to_a_free_time_of_another_expert(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        block = page.locator(".slot[data-move]", has_text="Ana Ribeiro")
+        await block.scroll_into_view_if_needed()
+        await page.mouse.move(*await centre(block))
+        await page.mouse.down()
+        await page.mouse.move(*[place + 12 for place in await centre(block)], steps=3)
+        target = page.locator(f"[data-expert='{house.experts[1]}'] .slot-target button").first
+        await expect(target).to_be_visible()
+        await check_look(page, "boards dragging", small_targets=True)
+        starts_at = datetime.fromisoformat(await target.get_attribute("data-target") or "")
+        await page.mouse.move(*await centre(target), steps=8)
+        await page.mouse.up()
+        question = page.get_by_role("dialog")
+        await expect(question).to_contain_text("Move this call?")
+        await expect(question).to_contain_text("Lisbon time (the patient)")
+        await expect(question).to_contain_text("get a new one")
+        await check_look(page, "boards question", small_targets=True)
+        assert await where_it_is(house, booked) == (0, booked.starts_at, 0), "nothing moves before it is confirmed"
+        await question.get_by_role("button", name="Move it").click()
+        await expect(question).to_be_hidden()
+        moved = page.locator(f"[data-expert='{house.experts[1]}'] .slot", has_text="Ana Ribeiro")
+        await expect(moved).to_be_visible()
+        await expect(page.locator("[data-move-words]")).to_contain_text("Ana Ribeiro moved to")
+        assert await where_it_is(house, booked) == (1, starts_at, 1)
+
+
+async def test_a_drag_that_ends_nowhere_moves_nothing_and_opens_nothing(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        block = page.locator(".slot[data-move]", has_text="Ana Ribeiro")
+        await block.scroll_into_view_if_needed()
+        await page.mouse.move(*await centre(block))
+        await page.mouse.down()
+        await page.mouse.move(*[place + 12 for place in await centre(block)], steps=3)
+        await expect(page.locator(".slot-target").first).to_be_visible()
+        await page.mouse.move(*await centre(page.get_by_role("heading", level=1)), steps=4)
+        await page.mouse.up()
+        await expect(page.locator(".slot-target")).to_have_count(0)
+        assert "/board" in page.url
+        assert await where_it_is(house, booked) == (0, booked.starts_at, 0)
+
+
+async def test_a_finger_drags_by_the_button_move(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(house.hour + timedelta(hours=2))
+    async with board(working, width=PHONE, has_touch=True) as page:
+        line = await page.context.new_cdp_session(page)
+
+        async def touch(kind: str, *points: tuple[float, float]) -> None:
+            spots = [{"x": x, "y": y} for x, y in points]
+            await line.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
+
+        handle = page.locator(".slot[data-move] [data-move-button]")
+        await handle.scroll_into_view_if_needed()
+        x, y = await centre(handle)
+        await touch("touchStart", (x, y))
+        for step in range(1, 6):
+            await touch("touchMove", (x, y - 4 * step))
+        await expect(page.locator(".slot-target").first).to_be_visible()
+        places = [await centre(one) for one in await page.locator(".slot-target button").all()]
+        over = min((place for place in places if 80 < place[1] < 700), key=lambda place: abs(place[1] - y))
+        await touch("touchMove", over)
+        await touch("touchEnd")
+        await expect(page.get_by_role("dialog")).to_contain_text("Move this call?")
+        await check_look(page, "boards question phone", small_targets=True)
+        await page.get_by_role("dialog").get_by_role("button", name="Move it").click()
+        await expect(page.locator("[data-move-words]")).to_contain_text("Ana Ribeiro moved to")
+        assert (await where_it_is(house, booked))[2] == 1
+
+
+async def test_an_appointment_is_moved_by_keyboard_alone_and_told_to_who_does_not_see_it(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        said = page.locator("[data-said]")
+        button = page.get_by_role("link", name="Move Ana Ribeiro")
+        await button.focus()
+        assert await button.evaluate("(one) => getComputedStyle(one).opacity") == "1"
+        await page.keyboard.press("Enter")
+        target = page.locator(".slot-target button:focus")
+        await expect(target).to_have_attribute("aria-label", re.compile(r"^\d\d:\d\d with Dr Sabine Brandt$"))
+        await expect(said).to_contain_text("Escape leaves it where it is.")
+        first = await target.get_attribute("aria-label")
+        await page.keyboard.press("ArrowRight")
+        await expect(target).to_have_attribute("aria-label", re.compile("with Dr Helen Okafor$"))
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("ArrowUp")
+        await page.keyboard.press("ArrowLeft")
+        await expect(target).to_have_attribute("aria-label", re.compile("with Dr Sabine Brandt$"))
+        await page.keyboard.press("Escape")
+        await expect(button).to_be_focused()
+        await expect(said).to_contain_text("It stays where it is.")
+        await page.keyboard.press("Enter")
+        await expect(target).to_have_attribute("aria-label", first or "")
+        await page.keyboard.press("End")
+        starts_at = datetime.fromisoformat(await target.get_attribute("data-target") or "")
+        await page.keyboard.press("Enter")
+        question = page.get_by_role("dialog")
+        await expect(question).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(question).to_be_hidden()
+        await expect(button).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(target).to_be_visible()
+        await page.keyboard.press("End")
+        await page.keyboard.press("Enter")
+        await expect(question).to_be_visible()
+        await page.keyboard.press("Tab")
+        await expect(question.get_by_role("button", name="Move it")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(said).to_contain_text("Ana Ribeiro moved to")
+        await expect(page.get_by_role("link", name="Move Ana Ribeiro")).to_be_focused()
+        assert await where_it_is(house, booked) == (1, starts_at, 1)
+
+
+async def test_what_somebody_else_moved_meanwhile_is_told_and_shown(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        await page.get_by_role("link", name="Move Ana Ribeiro").focus()
+        await page.keyboard.press("Enter")
+        await page.locator(".slot-target button:focus").press("Enter")
+        question = page.get_by_role("dialog")
+        await expect(question).to_be_visible()
+        elsewhere = house.hour + timedelta(hours=3)
+        async with working.app[POOL].acquire() as conn:
+            await scheduling.move(
+                conn, booked.id, elsewhere, sequence=0, by=house.scheduler, now=utc_now(),
+                expert_id=house.experts[1], outside_hours=True,
+            )  # fmt: skip
+        await question.get_by_role("button", name="Move it").click()
+        await expect(question.get_by_role("alert")).to_be_visible()
+        assert "Something went wrong" not in await question.inner_text()
+        await question.get_by_role("link", name="Leave it where it is").click()
+        moved = page.locator(f"[data-expert='{house.experts[1]}'] .slot", has_text="Ana Ribeiro")
+        await expect(moved).to_be_visible()
+        assert await where_it_is(house, booked) == (1, elsewhere, 1)

@@ -38,6 +38,7 @@ def line(starts_at: datetime = TEN, *, records: int = 2, others: tuple[StaffId, 
         waiting_since=None,
         call_started_at=None,
         call_ended_at=None,
+        booked_again=False,
     )
 
 
@@ -58,6 +59,16 @@ def test_who_still_waits_after_the_end_is_seen_until_the_links_close() -> None:
     waiting = replace(line(), waiting_since=TEN)
     assert state_of(waiting, TEN + 60 * MINUTE) is LineState.LOBBY
     assert state_of(waiting, TEN + timedelta(hours=3)) is LineState.MISSED
+
+
+def test_a_no_show_needs_another_time_until_it_has_one() -> None:
+    now = TEN + 120 * MINUTE
+    missed, waiting = line(), replace(line(TEN + 60 * MINUTE), waiting_since=TEN + 50 * MINUTE)
+    assert [(need.state, need.minutes) for need in needs_of([missed, waiting], now)] == [
+        (LineState.LOBBY, 70),
+        (LineState.MISSED, 75),
+    ]
+    assert needs_of([replace(missed, booked_again=True)], now) == []
 
 
 def test_what_has_begun_stays_where_it_is() -> None:
@@ -119,3 +130,12 @@ def test_a_column_holds_appointments_and_free_times_in_order_and_within_the_day(
     assert [entry.line is None for entry in entries] == [True, False, False]
     assert entries[1].from_min == span.minute_of(TEN)
     assert entries[2].from_min + entries[2].long_min <= (span.last_hour - span.first_hour) * 60
+
+
+def test_an_absence_fills_what_the_board_shows_of_it() -> None:
+    all_week = Slot(DAY.starts_at - timedelta(days=2), DAY.ends_at + timedelta(days=3))
+    before = Slot(DAY.starts_at - timedelta(days=2), DAY.starts_at + timedelta(hours=1))
+    span = span_of([Slot(TEN, TEN + 240 * MINUTE)], DAY)
+    columns = columns_of([EXPERT], [], {}, [], span, TEN, {EXPERT: [all_week, before]})
+    (away,) = columns[EXPERT]
+    assert (away.is_away, away.from_min, away.long_min, away.slot) == (True, 0, 240, all_week)
