@@ -4,7 +4,7 @@
  * times that it fits into become buttons, and one question is asked before anything changes.
  */
 
-import { ApiError, csrf, get, read } from "../api.js";
+import { ApiError, get } from "../api.js";
 import { find } from "../parts.js";
 import { _, ngettext } from "../words.js";
 import { letDrag } from "./drag.js";
@@ -154,12 +154,12 @@ export function letMove(root, { ask, settle, say }) {
     try {
       const answer = await fetch(form.action, {
         method: "POST",
-        headers: { Accept: "application/json", "X-CSRF": csrf() },
+        headers: { Accept: "text/html" },
         body: new URLSearchParams(/** @type {any} */ (new FormData(form))),
         redirect: "manual",
         signal: AbortSignal.timeout(WAIT_MS),
       });
-      if (answer.type !== "opaqueredirect") read(answer.status, answer.ok, await answer.text());
+      if (answer.type !== "opaqueredirect") throw await refusal(answer);
       const moved = _("{name} moved to {time}, {expert}. A new link is on its way.", {
         name: mine.name, time: target.time, expert: target.expert_name,
       });
@@ -219,6 +219,17 @@ function askedFor(root) {
   const expert = here.get("expert");
   if (expert) asked.set("expert", expert);
   return asked;
+}
+
+/**
+ * What the page says that came instead of a move: the first thing that it tells or wants mended.
+ * @param {Response} answer
+ */
+async function refusal(answer) {
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const told = page.querySelector(".notice-title, .error-summary li, .error-page h1")?.textContent?.trim();
+  const message = told || _("Something went wrong on our side. Nothing you wrote is lost.");
+  return new ApiError({ code: "not_moved", message, status: answer.status });
 }
 
 /** @param {unknown} error */
