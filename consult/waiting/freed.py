@@ -6,7 +6,7 @@ two people nor a person have two offers.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,10 +15,12 @@ import asyncpg
 import structlog
 
 from consult.availability import service as availability
-from consult.domain.errors import NotFound
+from consult.availability.model import ExpertTime
 from consult.domain.ids import StaffId, WaitEntryId, WaitOfferId
+from consult.domain.kinds import LONGEST
 from consult.domain.slots import Slot
 from consult.log import facts_of
+from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
 from consult.waiting import offer_queries, queries
@@ -59,7 +61,7 @@ async def _offer_next(
             return None
         while (found := search.choose()) is not None:
             entry, slot = found
-            expires_at = search.ends_at(slot)
+            expires_at = search.ends_at(entry, slot)
             assert expires_at is not None  # slots without time to ask anybody were left out
             experts = entry.wishes.expert_ids if entry.wishes.is_panel else (expert_id,)
             try:
@@ -92,19 +94,13 @@ async def _offer_next(
 class _Search:
     """What of a freed stretch could be kept for whom."""
 
-    def __init__(
-        self,
-        entries: list[WaitEntry],
-        free: dict[WaitEntryId, list[Slot]],
-        asked: dict[WaitEntryId, list[Slot]],
-        zone: ZoneInfo,
-        ends_at: Callable[[Slot], datetime | None],
-    ) -> None:
+    def __init__(self, party: _People, entries: list[WaitEntry], usual: timedelta, now: datetime) -> None:
+        self._people = party
         self._entries = entries
-        self._free = free
-        self._asked = asked
-        self._zone = zone
-        self.ends_at = ends_at
+        self._usual = usual
+        self._now = now
+        self._free: dict[WaitEntryId, list[Slot]] = {}
+        self._asked: dict[WaitEntryId, list[Slot]] = {}
 
     @classmethod
     async def of(
@@ -119,55 +115,89 @@ class _Search:
     ) -> _Search | None:
         """Return the search, None if there is nobody to ask or the expert is gone."""
         wanting = [one for one in entries if one.can_be_asked and one.wishes.may_be_with(expert_id)]
-        if not wanting:
+        known = {one.id: one for one in await people.list_experts(conn)} if wanting else {}
+        if expert_id not in known:
             return None
-        try:
-            expert = await availability.fetch_expert(conn, expert_id)
-        except NotFound:
-            return None
-        time = (await availability.fetch_times(conn, [expert]))[expert_id]
+        needed = {expert_id, *(one for entry in wanting if entry.wishes.is_panel for one in entry.wishes.expert_ids)}
+        times = await availability.fetch_times(conn, [known[one] for one in sorted(needed & known.keys())])
+        search = cls(_People(expert_id, known, times), wanting, usual, now)
+        await search._look(conn, _around(freed, times[expert_id]))
+        return search
 
-        def ends_at(slot: Slot) -> datetime | None:
-            return offer_ends_at(slot.starts_at, now, usual=usual, notice=time.rules.notice)
-
+    async def _look(self, conn: asyncpg.Connection, stretch: Slot) -> None:
         found: dict[tuple[tuple[StaffId, ...], timedelta, int], list[Slot]] = {}
-        free: dict[WaitEntryId, list[Slot]] = {}
-        for entry in wanting:
-            length = entry.length or time.lengths.get(entry.wishes.kind)
-            if length is None:  # this expert does not do that kind
+        for entry in self._entries:
+            experts = self._people.for_entry(entry)
+            length = self._people.length_of(entry)
+            if length is None:
                 continue
-            experts = entry.wishes.expert_ids if entry.wishes.is_panel else (expert_id,)
             key = (experts, length, entry.record_count)
             if key not in found:
-                slots = await _free_slots(conn, expert, experts, freed, length, entry.record_count, now)
-                found[key] = [slot for slot in slots if slot.overlaps(freed) and ends_at(slot) is not None]
-            free[entry.id] = list(found[key])
-        asked = await offer_queries.list_asked(conn, free, expert_id, freed)
-        return cls(wanting, free, asked, ZoneInfo(expert.time_zone), ends_at)
+                found[key] = await self._people.free_slots(conn, stretch, *key, now=self._now)
+            free = [slot for slot in found[key] if slot.overlaps(stretch)]
+            self._free[entry.id] = [slot for slot in free if self.ends_at(entry, slot) is not None]
+        longest = Slot(stretch.starts_at - LONGEST, stretch.ends_at + LONGEST)
+        self._asked = await offer_queries.list_asked(conn, self._free, self._people.expert_id, longest)
 
     def choose(self) -> tuple[WaitEntry, Slot] | None:
-        return choose(self._entries, self._free, self._asked, self._zone)
+        return choose(self._entries, self._free, self._asked, self._people.zone)
+
+    def ends_at(self, entry: WaitEntry, slot: Slot) -> datetime | None:
+        notice = self._people.notice_of(entry)
+        return offer_ends_at(slot.starts_at, self._now, usual=self._usual, notice=notice)
 
     def leave_out(self, entry: WaitEntry, slot: Slot) -> None:
         self._free[entry.id].remove(slot)
 
 
-async def _free_slots(
-    conn: asyncpg.Connection,
-    expert: Staff,
-    experts: tuple[StaffId, ...],
-    freed: Slot,
-    length: timedelta,
-    record_count: int,
-    now: datetime,
-) -> list[Slot]:
-    """Return the free slots of the days around a stretch; of a panel those when all are free. Days are the expert's."""
-    zone, day = ZoneInfo(expert.time_zone), timedelta(days=1)  # a day around: they may be travelling
-    day_from, day_to = freed.starts_at.astimezone(zone).date() - day, freed.ends_at.astimezone(zone).date() + day
-    if len(experts) == 1:
-        free = await scheduling.list_free_slots(
-            conn, [expert], day_from, day_to, length, now=now, record_count=record_count
-        )
-        return free[expert.id]
-    panel = [await availability.fetch_expert(conn, one) for one in experts]
-    return await scheduling.list_panel_slots(conn, panel, day_from, day_to, length, now=now, record_count=record_count)
+class _People:
+    """The expert whose time became free, and with whom a call would be: with them, or with a panel they sit in."""
+
+    def __init__(self, expert_id: StaffId, known: Mapping[StaffId, Staff], times: Mapping[StaffId, ExpertTime]) -> None:
+        self.expert_id = expert_id
+        self.zone = ZoneInfo(known[expert_id].time_zone)
+        self._known = known
+        self._times = times
+
+    def for_entry(self, entry: WaitEntry) -> tuple[StaffId, ...]:
+        """Return who would be in the call, who leads first."""
+        return entry.wishes.expert_ids if entry.wishes.is_panel else (self.expert_id,)
+
+    def length_of(self, entry: WaitEntry) -> timedelta | None:
+        """Return how long the call would be; None if it cannot be had: one is gone, or does not do that kind."""
+        experts = self.for_entry(entry)
+        if not all(one in self._times for one in experts):
+            return None
+        return entry.length or self._times[experts[0]].lengths.get(entry.wishes.kind)
+
+    def notice_of(self, entry: WaitEntry) -> timedelta:
+        return max(self._times[one].rules.notice for one in self.for_entry(entry))
+
+    async def free_slots(
+        self,
+        conn: asyncpg.Connection,
+        stretch: Slot,
+        experts: tuple[StaffId, ...],
+        length: timedelta,
+        record_count: int,
+        *,
+        now: datetime,
+    ) -> list[Slot]:
+        """Return the free slots of the days around a stretch; of a panel those when all are free."""
+        day = timedelta(days=1)  # a day around: days are an expert's own, and they may be travelling
+        first = stretch.starts_at.astimezone(self.zone).date() - day
+        last = stretch.ends_at.astimezone(self.zone).date() + day
+        party = [self._known[one] for one in experts]
+        if len(party) > 1:
+            return await scheduling.list_panel_slots(
+                conn, party, first, last, length, now=now, record_count=record_count
+            )
+        free = await scheduling.list_free_slots(conn, party, first, last, length, now=now, record_count=record_count)
+        return free[experts[0]]
+
+
+def _around(freed: Slot, time: ExpertTime) -> Slot:
+    """Return the stretch in which there may be a new time: with what is kept around calls; with a daily limit, all day."""
+    before = timedelta(days=1) if time.rules.daily_limit else time.rules.buffer_before + time.rules.preparation_most
+    after = timedelta(days=1) if time.rules.daily_limit else time.rules.buffer_after
+    return Slot(freed.starts_at - before, freed.ends_at + after)

@@ -544,3 +544,24 @@ async def test_what_is_kept_for_an_appointment_ends_with_it_or_when_it_is_earlie
     assert sorted(await outcomes(conn)) == ["withdrawn", "withdrawn"]
     free = await free_slots(conn, clinic.expert)
     assert {slots[place] for place in (2, 4, 6, 9, 12)} <= set(free)
+
+
+async def test_a_time_that_a_full_day_kept_from_being_booked_is_offered_when_the_day_has_room(conn: Any) -> None:
+    """With a daily limit, one cancelled call frees every other time of that day."""
+    clinic, told = await open_clinic(conn), Told()
+    await conn.execute(
+        """insert into expert_rules (expert_id, buffer_before_min, buffer_after_min, preparation_min,
+             preparation_per_record_min, preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h)
+           values ($1, 0, 0, 0, 0, 0, 0, 366, 1, 0)""", clinic.expert,
+    )  # fmt: skip
+    tuesday = [slot for slot in await free_slots(conn, clinic.expert) if slot.starts_at.date() == date(2026, 3, 10)]
+    booked, _link = await scheduling.book(
+        conn, clinic.case, clinic.expert, tuesday[0].starts_at, booked_by=clinic.scheduler, now=NOW
+    )
+    wishes = Wishes(time_from=time(10), day_to=date(2026, 3, 10))  # in Berlin: not the time that was booked
+    ana = await put_on_list(conn, clinic, "Ana", wishes=wishes)
+    assert await offer(conn, clinic, tuesday[-1], told) == []
+    await scheduling.cancel(conn, booked.id, NOW, by=clinic.scheduler)
+    (made,) = await offer(conn, clinic, booked.slot, told)
+    assert made.offer.entry_id == ana
+    assert made.offer.during in tuesday[1:]
