@@ -197,7 +197,7 @@ class _People:
 
 
 def _around(freed: Slot, time: ExpertTime) -> Slot:
-    """Return the stretch in which there may be a new time: with what is kept around calls; with a daily limit, all day."""
+    """Return the stretch in which there may be a new time: buffers go with a call, a day that was full opens again."""
     before = timedelta(days=1) if time.rules.daily_limit else time.rules.buffer_before + time.rules.preparation_most
     after = timedelta(days=1) if time.rules.daily_limit else time.rules.buffer_after
     return Slot(freed.starts_at - before, freed.ends_at + after)
