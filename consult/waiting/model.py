@@ -64,6 +64,11 @@ class Wishes:
     def is_panel(self) -> bool:
         return self.kind is ConsultationKind.PANEL
 
+    @property
+    def depend_on_zone(self) -> bool:
+        """Whether it matters whose days and times of day they are."""
+        return self.weekdays != EVERY_WEEKDAY or any((self.day_from, self.day_to, self.time_from, self.time_to))
+
     def may_be_with(self, expert_id: StaffId) -> bool:
         return not self.expert_ids or expert_id in self.expert_ids
 

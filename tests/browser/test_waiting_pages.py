@@ -155,7 +155,7 @@ async def test_the_wait_list_can_be_read_by_everybody(server: Server, width: int
         first = page.locator(".wait-line").first
         await expect(first).to_contain_text("Urgent")
         await expect(first).to_contain_text("Offered now:")
-        await first.get_by_role("link", name="Change what").click()
+        await first.get_by_role("link", name="Change").click()
         await check_look(page, "waiting entry", small_targets=True)
         await page.get_by_label("First day").fill("2031-05-02")
         await page.get_by_label("Last day").fill("2031-05-01")
@@ -165,7 +165,7 @@ async def test_the_wait_list_can_be_read_by_everybody(server: Server, width: int
         await check_look(page, "waiting entry wrong", small_targets=True)
         await page.goto(f"{server.url}/waiting")
         for remove in range(12):
-            await page.locator(".wait-line").first.get_by_role("button", name="off the list").click()
+            await page.locator(".wait-line").first.get_by_role("button", name="Remove").click()
             await expect(page.locator(".wait-line")).to_have_count(11 - remove)
         await check_look(page, "waiting empty", small_targets=True)
 
@@ -178,6 +178,6 @@ async def test_the_list_is_ordered_by_keyboard(server: Server) -> None:
         await page.goto(f"{server.url}/waiting")
         names = page.locator(".wait-who > p:first-child b")
         before = await names.all_inner_texts()
-        await press(page, f"Move {before[0]} down")
+        await press(page, f"Down: {before[0]}")
         await expect(names.first).to_have_text(before[1])
         assert (await names.all_inner_texts())[:2] == [before[1], before[0]]
