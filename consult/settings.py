@@ -94,6 +94,8 @@ class Settings(BaseSettings):
 
     room_capacity: int | None = Field(default=None, ge=1, le=10_000)
     clinic_name: str = Field(default="Consult", min_length=1, max_length=80)
+    clinic_phone: str = Field(default="", max_length=40)
+    clinic_email: str = Field(default="", max_length=254)
     languages: Listed = KNOWN_LANGUAGES
     mail_url: str | None = Field(default=None, repr=False)
     mail_from: str = "Consult <consult@localhost>"

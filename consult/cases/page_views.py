@@ -186,6 +186,7 @@ async def render_case(
         case = await service.fetch_case(conn, case_id)
         facts = await service.fetch_facts(conn, case_id, now)
         appointments = await scheduling.list_appointments(conn, case_id)
+        wishes = await scheduling.list_wishes(conn, [one.appointment.id for one in appointments])
         found = await records.list_records(conn, case_id)
         titles = {str(record.id): record.title for record in found}
         choice = await matching.find_choice(conn, case_id)
@@ -202,6 +203,7 @@ async def render_case(
             "fit": matching.describe(await matching.fetch_case_profile(conn, case_id), words),
             "choice": choice,
             "choice_reasons": matching.explain(choice.reasons, words, staff.time_zone) if choice else [],
+            "wishes": wishes,
         }
     experts = {one.appointment.expert_id: one for one in appointments if not one.appointment.is_cancelled}
     live = [one for one in appointments if not one.appointment.is_cancelled]

@@ -18,6 +18,7 @@
     ├── HoldExpired                 hold.expired             409
     ├── MovedMeanwhile              appointment.moved        409
     ├── AppointmentStarted          appointment.started      409
+    ├── ChangesClosed               appointment.closed       409
     ├── TooManyTries                tries.too_many           429
     ├── BodyRefused                 body.refused             400
     │   ├── BodyTooLarge            body.too_large           413
@@ -172,6 +173,14 @@ class AppointmentStarted(ConsultError):
     code = "appointment.started"
     status = 409
     message = N_("This appointment has begun already, so it stays where it is. Book another time instead.")
+
+
+class ChangesClosed(ConsultError):
+    """Too close to its start for its patient to move or cancel it alone."""
+
+    code = "appointment.closed"
+    status = 409
+    message = N_("It is too late to change this appointment here. Please call or write to the clinic.")
 
 
 class TooManyTries(ConsultError):

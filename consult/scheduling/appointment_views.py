@@ -46,6 +46,7 @@ async def _render_appointment(
         details = await service.fetch_appointment(conn, appointment_id)
         invited = await service.list_invited(conn, appointment_id)
         consultation = await consultations.find_consultation_of(conn, appointment_id)
+        wishes = await service.list_wishes(conn, [appointment_id])
         mails = await notices.list_mails_of_appointment(conn, appointment_id)
     appointment = details.appointment
     response = render(
@@ -66,6 +67,7 @@ async def _render_appointment(
             "guests": [one for one in invited if one.is_guest],
             "guest_roles": service.GUEST_ROLES,
             "mails": mails,
+            "wishes": wishes,
             "zone": staff.time_zone,
             "now": now,
             "links_open": not appointment.is_cancelled and now < opens_until(appointment.ends_at),

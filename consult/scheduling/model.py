@@ -230,6 +230,32 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftVisit:
+    """What a device may still be told whose link ended because its appointment was moved or cancelled.
+
+    starts_at: as it is now. wish: what the patient wrote about another time, "" if nothing.
+    """
+
+    appointment_id: AppointmentId
+    language: str
+    time_zone: str
+    has_email: bool
+    starts_at: datetime
+    expert_name: str
+    cancelled_at: datetime | None
+    cancelled_by: CancelledBy | None
+    wish: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWish:
+    """What a patient wrote about another time."""
+
+    text: str
+    wished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Invited:
     """A person whose links to an appointment are good. invitation_ids: one per link; has_opened: any of them."""
 

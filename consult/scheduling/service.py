@@ -34,6 +34,7 @@ from consult.scheduling.invitations import (
 from consult.scheduling.links import read_number
 from consult.scheduling.model import DEFAULT_LENGTH, JOIN_AFTER, AppointmentChange, AppointmentDetails
 from consult.scheduling.moving import move
+from consult.scheduling.wishes import list_wishes
 
 __all__ = [
     "GUEST_ROLES",
@@ -55,6 +56,7 @@ __all__ = [
     "list_free_slots",
     "list_invited",
     "list_panel_slots",
+    "list_wishes",
     "move",
     "open_invitation",
     "read_number",

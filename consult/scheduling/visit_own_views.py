@@ -1,4 +1,4 @@
-"""What a person may settle for themselves from their link: the language, and having the link sent again."""
+"""What a person may settle from their link: what they need, the language, having the link sent again."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from aiohttp import web
 from consult.cases import service as cases
 from consult.domain.clock import utc_now
 from consult.domain.errors import TooManyTries
+from consult.domain.words import N_
 from consult.keys import LIMITER, POOL
 from consult.notices import service as notices
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import Visit
-from consult.scheduling.visit_patient import back_to, for_patients, read_own_form
+from consult.scheduling.model import PatientNeed, Visit
+from consult.scheduling.visit_patient import back_to, for_patients, read_own_form, to
 from consult.web.address import client_address
+from consult.web.forms import NOT_A_CHOICE, Form
 from consult.web.language import keep_language
 from consult.web.render import render
 from consult.web.session import require_visit
 from consult.web.words import LANGUAGES
 
 routes = web.RouteTableDef()
+
+MAX_NOTE_CHARS = 500
 
 
 @routes.get("/visit/language")
@@ -63,6 +67,47 @@ async def send_link_again(request: web.Request, visit: Visit) -> web.Response:
     return await _show_link_page(request, visit, {"asked": was_queued})
 
 
+@routes.get("/visit/needs")
+@for_patients
+async def show_needs(request: web.Request, visit: Visit) -> web.Response:
+    return await _show_needs(request, visit)
+
+
+@routes.post("/visit/needs")
+@for_patients
+async def say_needs(request: web.Request, visit: Visit) -> web.Response:
+    """Write down what the patient needs in the call. What was ticked and typed stays if something is missing."""
+    form, now = await read_own_form(request), utc_now()
+    note = form.text("needs_note", max_chars=MAX_NOTE_CHARS)
+    ticked = form.lists.get("needs", [])
+    needs = [need for need in PatientNeed if need.value in ticked]
+    if len(needs) < len(set(ticked)):
+        form.wrong("needs", NOT_A_CHOICE)
+    if PatientNeed.INTERPRETER in needs and not note:
+        form.wrong("needs_note", N_("Please write which language you speak."))
+    if now >= visit.starts_at:
+        form.wrong("needs", N_("The call has begun, so this stays as it is. Please say it in the call."))
+    if form.errors:
+        return await _show_needs(request, visit, form=form, status=422)
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        await scheduling.set_needs(conn, visit.appointment_id, needs, note, by=None, now=now)
+    return to("/visit/needs?saved=1")
+
+
+async def _show_needs(
+    request: web.Request, visit: Visit, *, form: Form | None = None, status: int = 200
+) -> web.Response:
+    async with request.app[POOL].acquire() as conn:
+        appointment = (await scheduling.fetch_appointment(conn, visit.appointment_id)).appointment
+    values = {
+        "chosen": form.lists.get("needs", []) if form else [need.value for need in appointment.needs],
+        "note": form.values.get("needs_note", "") if form else appointment.needs_note,
+        "errors": form.errors if form else {},
+        "saved": form is None and "saved" in request.query,
+    }
+    return render(request, "patient/needs.html", values, status=status)
+
+
 async def _show_link_page(
     request: web.Request, visit: Visit, more: dict[str, Any] | None = None, *, status: int = 200
 ) -> web.Response:
@@ -73,6 +118,6 @@ async def _show_link_page(
 
 
 def hint_of(email: str) -> str:
-    """Return an address so that its owner knows it and nobody else learns it: a…@example.org; "" if there is none."""
+    """Return an address so that its owner knows it and nobody else learns it: a***@example.org; "" if there is none."""
     name, at, place = email.rpartition("@")
-    return f"{name[:1]}…@{place}" if at else ""
+    return f"{name[:1]}***@{place}" if at else ""

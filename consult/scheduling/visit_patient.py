@@ -1,4 +1,7 @@
-"""Whose a page under /visit is. Those of the patient alone do not exist for guests (SECURITY 9)."""
+"""Whose a page under /visit is. Those of the patient alone do not exist for guests (SECURITY 9).
+
+A patient's device whose link ended because the appointment was moved or cancelled is led to a page that says so.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from consult.domain.clock import utc_now
 from consult.domain.errors import NotFound
-from consult.scheduling.model import Visit
+from consult.keys import POOL
+from consult.scheduling import visit_changes as changes
+from consult.scheduling.model import LeftVisit, Visit
 from consult.web.address import own_path
 from consult.web.forms import Form, read_form
 from consult.web.render import reader_words
-from consult.web.session import require_visit
+from consult.web.request_keys import LANGUAGE_ON_FILE
+from consult.web.session import VISIT_COOKIE, find_visit, read_cookie, require_visit
 
 PatientHandler = Callable[[web.Request, Visit], Awaitable[web.Response]]
 
@@ -30,9 +37,35 @@ def for_patients(handler: PatientHandler) -> Callable[[web.Request], Awaitable[w
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.Response:
+        if await find_visit(request) is None:
+            return await lead_on(request)
         return await handler(request, await require_patient(request))
 
     return answer
+
+
+async def find_left_visit(request: web.Request) -> LeftVisit | None:
+    """Return what this device may know of an appointment whose link ended by a move or a cancellation."""
+    token = read_cookie(request, VISIT_COOKIE)
+    if token is None:
+        return None
+    async with request.app[POOL].acquire() as conn:
+        left = await changes.find_left_visit(conn, token, utc_now())
+    if left is not None:
+        request[LANGUAGE_ON_FILE] = left.language
+    return left
+
+
+async def lead_on(request: web.Request) -> web.Response:
+    """Lead a device whose link ended to the page that says why; one whose link is good to where it stands.
+
+    Raises VisitNeeded if it may know nothing.
+    """
+    left = await find_left_visit(request)
+    if left is not None:
+        return to("/visit/cancelled" if left.cancelled_at else "/visit/moved")
+    await require_visit(request)
+    return to("/visit")
 
 
 async def read_own_form(request: web.Request) -> Form:

@@ -30,6 +30,15 @@ class WhenWords:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class InstantWords:
+    """As WhenWords: Sunday 22 November, 15:30, Lisbon time."""
+
+    day: str
+    clock: str
+    zone: str
+
+
 def zone_of(visit: Visit) -> str:
     """The patient's own zone as soon as their browser has said it, until then the expert's."""
     return visit.time_zone or visit.expert_time_zone
@@ -44,6 +53,14 @@ def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
         zone=zone_place(visit.starts_at, time_zone, words=words),
         opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
         short=in_one_line(visit.starts_at, time_zone, words),
+    )
+
+
+def say_instant(instant: datetime, time_zone: str, words: Words) -> InstantWords:
+    return InstantWords(
+        day=_day(instant, time_zone, "EEEE", words.language),
+        clock=clock_time(instant, time_zone, locale=words.language),
+        zone=zone_place(instant, time_zone, words=words),
     )
 
 

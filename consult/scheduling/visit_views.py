@@ -23,7 +23,7 @@ from consult.records import service as records
 from consult.records.model import UNNAMED, Record, UploadedBy
 from consult.scheduling.join_views import routes
 from consult.scheduling.model import Visit
-from consult.scheduling.visit_patient import require_patient, to
+from consult.scheduling.visit_patient import lead_on, require_patient, to
 from consult.scheduling.visit_steps import (
     STEPS_COOKIE,
     TITLES,
@@ -40,7 +40,7 @@ from consult.web.forms import Form, read_form, read_upload
 from consult.web.forms import Upload as IncomingFile
 from consult.web.params import uuid_in_path
 from consult.web.render import file_size, reader_words, render
-from consult.web.session import read_cookie, require_visit, set_cookie
+from consult.web.session import find_visit, read_cookie, require_visit, set_cookie
 from consult.web.words import Words
 
 __all__ = ["routes"]
@@ -75,7 +75,9 @@ class Failure:
 
 @routes.get("/visit")
 async def show_next(request: web.Request) -> web.Response:
-    visit = await require_visit(request)
+    visit = await find_visit(request)
+    if visit is None:
+        return await lead_on(request)
     if await _ended(request, visit) is not None:
         return to("/visit/after")
     step = first_open(steps_of(visit), _done(request, visit))

@@ -25,7 +25,7 @@ from consult.domain.words import N_
 from consult.keys import SETTINGS
 from consult.web import csrf
 from consult.web.assets import Assets
-from consult.web.request_keys import STAFF, VISIT, WORDS
+from consult.web.request_keys import LANGUAGE_ON_FILE, STAFF, VISIT, WORDS
 from consult.web.words import LANGUAGES, Languages, Words, pick_language
 
 CITY_TIME = N_("{city} time")
@@ -94,7 +94,8 @@ class Pages:
 def reader_words(request: web.Request) -> Words:
     """Return the reader's words, as far as is known by now who they are."""
     staff, visit = request.get(STAFF), request.get(VISIT)
-    language = pick_language(request, getattr(staff, "language", None), getattr(visit, "language", None))
+    on_file = (getattr(staff, "language", None), getattr(visit, "language", None), request.get(LANGUAGE_ON_FILE))
+    language = pick_language(request, *on_file)
     return request.app[LANGUAGES][language]
 
 

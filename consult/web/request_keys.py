@@ -17,6 +17,7 @@ REFERENCE = web.RequestKey("reference", str)  # what a person and the log call t
 WORDS = web.RequestKey("words", Words)  # the reader's language: request[WORDS].gettext
 STAFF: web.RequestKey[Staff | None] = web.RequestKey("staff")
 VISIT: web.RequestKey[Visit | None] = web.RequestKey("visit")
+LANGUAGE_ON_FILE = web.RequestKey("language_on_file", str)  # of somebody who has no visit any more
 PARTS = web.RequestKey("parts", MultipartReader)  # an upload whose first part was read
 FORM_TOKEN = web.RequestKey("form_token", str)
 BODY_SINCE_S = web.RequestKey("body_since_s", float)  # when somebody began to wait for the body, monotonic

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What every step before the call does: tells the server the browser's time zone once, puts the answer into the page,
- * and leads to what has to be looked at again.
+ * What every page before the call does: tells the server the browser's time zone once, puts the answer into the page,
+ * sends what must not be sent twice once, and leads to what has to be looked at again.
  */
 
 import { post } from "./api.js";
@@ -13,6 +13,10 @@ async function useOwnZone() {
   if (!holder || !zone || zone === holder.getAttribute("data-when-zone")) return;
   try {
     const when = await post("/visit/time-zone", { time_zone: zone });
+    if (holder.hasAttribute("data-when-reload")) {
+      location.reload(); // days and times of this page are grouped by the server
+      return;
+    }
     for (const place of holder.querySelectorAll("[data-when]")) {
       place.textContent = when[place.getAttribute("data-when") ?? ""] ?? place.textContent;
     }
@@ -22,5 +26,17 @@ async function useOwnZone() {
   }
 }
 
+/** A form that acts once is sent once, however often its button is pressed. Coming back to the page frees it. */
+function sendOnce() {
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.hasAttribute("data-sent")) event.preventDefault();
+      form.setAttribute("data-sent", "");
+    });
+    addEventListener("pageshow", () => form.removeAttribute("data-sent"));
+  }
+}
+
 /** @type {HTMLElement | null} */ (document.querySelector("[data-error-summary]"))?.focus();
+sendOnce();
 void useOwnZone();

@@ -21,7 +21,7 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
     .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 || one === document.documentElement)
     .slice(0, 5).map((one) => one.outerHTML.slice(0, 160))"""
 TOO_SMALL = """() => [...document.querySelectorAll('button, select, input:not([type=hidden]), .button')]
-  .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)
+  .filter((one) => one.checkVisibility() && (one.closest('label') ?? one).getBoundingClientRect().height < 43.5)
   .map((one) => one.outerHTML)"""
 # A colour on its way from one scheme to the other is neither.
 FINISH_COLOURS = "() => document.getAnimations().forEach((one) => one instanceof CSSTransition && one.finish())"

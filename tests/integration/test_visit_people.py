@@ -166,10 +166,10 @@ async def test_the_link_is_sent_again_to_the_address_on_file_and_not_without_end
     client: aiohttp.ClientSession, server: Server, appointment: Appointment
 ) -> None:
     text = await read(client, "/visit/link")
-    assert "a…@example.org" in text and "ana@example.org" not in text
+    assert "a***@example.org" in text and "ana@example.org" not in text
     for _ in range(3):
         status, text, _ = await send(client, "/visit/link", {}, page="/visit/link")
-        assert status == 200 and "A new link is on its way to a…@example.org." in text
+        assert status == 200 and "A new link is on its way to a***@example.org." in text
     status, text, _ = await send(client, "/visit/link", {}, page="/visit/link")
     assert status == 429 and "That was tried too often." in text
     async with server.app[POOL].acquire() as conn:
@@ -189,7 +189,7 @@ async def test_without_an_address_the_page_says_to_call(
 
 
 def test_a_hint_of_an_address_tells_its_owner_alone() -> None:
-    assert hint_of("ana.ribeiro@example.org") == "a…@example.org"
+    assert hint_of("ana.ribeiro@example.org") == "a***@example.org"
     assert hint_of("") == ""
 
 
