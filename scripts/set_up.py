@@ -42,7 +42,7 @@ def main() -> None:
     make_venv()
     install("requirements-dev.lock" if dev else "requirements.lock")
     run([PYTHON, "-m", "compileall", "-q", "consult", "signaling"])
-    run([PYTHON, "-m", "signaling.compiled"])  # says so if it cannot, and that is no reason to stop
+    build_forwarding()
     install_browser_libraries(dev=dev)
     if dev:
         find_system_programs()
@@ -85,6 +85,15 @@ def install(lock: str) -> None:
     if kind == "dev":  # the larger set holds everything of the smaller one
         lines.append(f"dev-plain:{fingerprint('requirements.lock')}")
     stamp.write_text("\n".join(lines))
+
+
+def build_forwarding() -> None:
+    sys.path.insert(0, str(ROOT))
+    from signaling.compiling import build
+
+    why_not = build()
+    if why_not is not None:  # no reason to stop
+        say(f"Calls will cost more than they need to: {why_not}.")
 
 
 def uv() -> list[str | Path]:

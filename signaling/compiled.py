@@ -1,36 +1,24 @@
 """The short way of ordinary packets, in C where a compiler was at hand: forward.c, and what Python says to it.
 
-Owns building and loading the library, and the structures of forward.h: their memory, who points to whom, what is read
-back. Which packets are ordinary is publication.py's and subscription.py's to say. Without the library all is as it is
-with it, at twice the cost.
-
-`python -m signaling.compiled` builds it (scripts/set_up.py does); it needs cc and no headers but the system's.
+Owns loading the library (compiling.py builds it) and the structures of forward.h: their memory, who points to whom,
+what is read back. Which packets are ordinary is publication.py's and subscription.py's to say. Without the library all
+is as it is with it, at twice the cost.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shutil
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import cffi
 
+from signaling.compiling import LIBRARY, SOURCES, fingerprint
 from signaling.rtp import Packet, Run
-
-FOLDER: Final = Path(__file__).parent
-SOURCES: Final = (FOLDER / "forward.c", FOLDER / "forward.h")
-LIBRARY: Final = FOLDER / "forward.so"
-FLAGS: Final = ("-O2", "-fPIC", "-shared", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-Wall", "-Wextra")
 
 READ_AT_ONCE: Final = 32  # as in forward.h, as all of these
 PLACE_BYTES: Final = 2048
@@ -44,30 +32,6 @@ _STRUCTURES: Final = ("sink", "kept", "source", "line", "table", "port")
 _record = struct.Struct("=qdIBB").unpack_from
 _RECORD_BYTES: Final = 22
 _read_sizes: Final = [struct.Struct(f"={count}H").unpack_from for count in range(65)]
-
-
-def build() -> str | None:
-    """Build the library, unless it is there; return why it cannot be, None if it can."""
-    wanted = _fingerprint()
-    if LIBRARY.exists() and wanted.encode() in LIBRARY.read_bytes():
-        return None
-    if sys.platform != "linux":
-        return "recvmmsg and sendmmsg are Linux's"
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        return "there is no C compiler"
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        made = Path(folder) / LIBRARY.name
-        command = [compiler, *FLAGS, f'-DBUILT_FROM="{wanted}"', "-o", str(made), str(SOURCES[0])]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            return f"{compiler} says: {done.stderr.strip()[:500]}"
-        made.replace(LIBRARY)  # processes that have the old one loaded keep it
-    return None
-
-
-def _fingerprint() -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
 
 
 class Library(NamedTuple):
@@ -91,7 +55,7 @@ def load() -> Library | None:
         sizes = [lib.forward_size(number) for number in range(1, len(_STRUCTURES) + 1)]
     except (OSError, AttributeError):
         return None
-    if built_from != _fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES]:
+    if built_from != fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES]:
         return None
     held = ctypes.PyDLL(str(LIBRARY))
     held.forward_take.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)
@@ -356,9 +320,3 @@ def _interface(scope: int) -> str:
         return socket.if_indextoname(scope)
     except OSError:
         return str(scope)
-
-
-if __name__ == "__main__":
-    why_not = build()
-    if why_not is not None:
-        sys.stderr.write(f"Calls will cost more than they need to: {why_not}.\n")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pylibsrtp
@@ -18,6 +22,7 @@ from signaling import compiled
 from signaling.answer import SentTrack
 from signaling.clocks import MemberClock, TrackClock
 from signaling.codecs import Codec
+from signaling.compiling import FOLDER
 from signaling.guard import Kind, Section
 from signaling.ice import IceSettings, MediaPath
 from signaling.port import DATAGRAMS_PER_WAKE, Address
@@ -35,7 +40,7 @@ KEYFRAME = b"\x10\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00"
 DELTA = b"\x10\x11\x02\x00"
 
 needs_library = pytest.mark.skipif(
-    compiled.load() is None, reason="forward.c was not built: python -m signaling.compiled"
+    compiled.load() is None, reason="forward.c was not built: python -m signaling.compiling"
 )
 
 
@@ -374,3 +379,21 @@ def test_a_table_knows_thousands_and_forgets_them() -> None:
     known = {library.ffi.buffer(entry.key)[:]: entry.sender for entry in entries if entry.known and entry.sender}
     assert known == {key_of(address): lines[address].c for address in addresses[1::2]}
     assert 2 * table.c.used <= table.c.size
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="there is no C compiler")
+def test_hostile_packets_stay_in_their_places(tmp_path: Path) -> None:
+    """forward.c under the sanitizers, in a program of its own."""
+    program = tmp_path / "hostile_packets"
+    source = Path(__file__).with_name("hostile_packets.c")
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command = ["cc", "-g", "-O1", *sanitizers, f"-I{FOLDER}", '-DBUILT_FROM="test"', "-o", str(program), str(source)]
+    built = subprocess.run(command, check=False, capture_output=True, text=True)
+    if "cannot find" in built.stderr:
+        pytest.skip("the compiler has no sanitizers")
+    assert built.returncode == 0, built.stderr
+    for seed in range(12):
+        ran = subprocess.run(
+            [program, str(seed)], env={"ASAN_OPTIONS": "detect_leaks=0"}, check=False, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, f"seed {seed}: {ran.stderr}"
