@@ -9,6 +9,7 @@ as it does.
 from __future__ import annotations
 
 import itertools
+import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,15 @@ class Travel:
     day_from: date
     day_to: date
     zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A stretch of time without calls. note: for schedulers."""
+
+    id: uuid.UUID
+    during: Slot
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,10 @@ class ExpertTime:
     def zone_on(self, day: date) -> ZoneInfo:
         """Return the zone whose local times the expert's hours are on a day."""
         return _zone_on(self.home_zone, self.travels, day)
+
+    def zone_at(self, instant: datetime) -> ZoneInfo:
+        """Return the zone in which the expert is at an instant; near midnight on the way, one of the two."""
+        return self.zone_on(instant.astimezone(self.zone_on(instant.astimezone(self.home_zone).date())).date())
 
     def days(self, day_from: date, day_to: date) -> tuple[WorkingDay, ...]:
         """Return the expert's days, both included, as real time. Absences are not taken off."""

@@ -6,14 +6,15 @@ The end of a day is 24:00 in the database and 00:00 in Python, which has no 24:0
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import date, time, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from consult.availability.model import ExpertRules, ExpertTime, Travel, WorkingBlock
-from consult.domain.ids import StaffId
+from consult.availability.collisions import Booked
+from consult.availability.model import Absence, ExpertRules, ExpertTime, Travel, WorkingBlock
+from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.zones import DAY_S
@@ -64,6 +65,63 @@ select expert_id, lower(days) as day_from, upper(days) - 1 as day_to, time_zone
 from travels where expert_id = any($1::bigint[])
 order by expert_id, days
 """
+
+DELETE_DAY_HOURS = "delete from day_hours where expert_id = $1 and day = $2"
+
+INSERT_DAY_HOURS = """
+insert into day_hours (id, expert_id, day, starts, ends) values ($1, $2, $3, $4, $5::text::time)
+"""
+
+LIST_ABSENCES_TO_COME = """
+select id, lower(during) as starts_at, upper(during) as ends_at, note
+from absences where expert_id = $1 and upper(during) > $2
+order by during
+"""
+
+INSERT_ABSENCE = """
+insert into absences (id, expert_id, during, note, entered_at) values ($1, $2, tstzrange($3, $4, '[)'), $5, $6)
+"""
+
+DELETE_ABSENCE = "delete from absences where expert_id = $1 and id = $2"
+
+INSERT_TRAVEL = """
+insert into travels (id, expert_id, days, time_zone) values ($1, $2, daterange($3, $4, '[]'), $5)
+"""
+
+DELETE_TRAVEL = "delete from travels where expert_id = $1 and lower(days) = $2"
+
+UPSERT_RULES = """
+insert into expert_rules (expert_id, buffer_before_min, buffer_after_min, preparation_min, preparation_per_record_min,
+                          preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (expert_id) do update set
+  buffer_before_min = excluded.buffer_before_min, buffer_after_min = excluded.buffer_after_min,
+  preparation_min = excluded.preparation_min, preparation_per_record_min = excluded.preparation_per_record_min,
+  preparation_most_min = excluded.preparation_most_min, notice_h = excluded.notice_h,
+  horizon_days = excluded.horizon_days, daily_limit = excluded.daily_limit, changes_until_h = excluded.changes_until_h
+"""
+
+DELETE_KINDS = "delete from expert_kinds where expert_id = $1"
+
+INSERT_KIND = "insert into expert_kinds (expert_id, kind, length_min) values ($1, $2, $3)"
+
+COUNT_ENTRIES = """
+select (select count(*) from day_hours where expert_id = $1 and day >= $2::date)
+     + (select count(*) from absences where expert_id = $1 and upper(during) > $2::date)
+     + (select count(*) from travels where expert_id = $1 and upper(days) > $2::date)
+"""
+
+LIST_BOOKED = """
+select a.id, a.case_id, lower(b.during) as starts_at, upper(b.during) as ends_at, p.name as patient_name
+from busy_times b
+join appointments a on a.id = b.appointment_id
+join cases c on c.id = a.case_id
+join patients p on p.id = c.patient_id
+where b.expert_id = $1 and upper(b.during) > $2
+order by b.during
+"""
+
+TELL_OF_CHANGE = "select pg_notify('schedule_changed', $1::bigint::text)"
 
 
 async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
@@ -126,6 +184,94 @@ async def fetch_times(conn: asyncpg.Connection, zones: dict[StaffId, ZoneInfo]) 
         )
         for expert_id in ids
     }
+
+
+async def replace_day_hours(
+    conn: asyncpg.Connection, expert_id: StaffId, day: date, blocks: Sequence[WorkingBlock]
+) -> None:
+    """Let these hours stand on a day; with none, a row says that there are none."""
+    await conn.execute(DELETE_DAY_HOURS, expert_id, day)
+    rows: list[tuple[time | None, str | None]] = [(block.starts, _end_of(block)) for block in blocks]
+    await conn.executemany(
+        INSERT_DAY_HOURS, [(uuid.uuid4(), expert_id, day, starts, ends) for starts, ends in rows or [(None, None)]]
+    )
+
+
+async def delete_day_hours(conn: asyncpg.Connection, expert_id: StaffId, day: date) -> None:
+    await conn.execute(DELETE_DAY_HOURS, expert_id, day)
+
+
+async def list_absences(conn: asyncpg.Connection, expert_id: StaffId, now: datetime) -> list[Absence]:
+    """Return the absences that are not over, ordered."""
+    return [
+        Absence(row["id"], Slot(row["starts_at"], row["ends_at"]), row["note"])
+        for row in await conn.fetch(LIST_ABSENCES_TO_COME, expert_id, now)
+    ]
+
+
+async def insert_absence(
+    conn: asyncpg.Connection, absence_id: uuid.UUID, expert_id: StaffId, during: Slot, note: str, now: datetime
+) -> None:
+    await conn.execute(INSERT_ABSENCE, absence_id, expert_id, during.starts_at, during.ends_at, note, now)
+
+
+async def delete_absence(conn: asyncpg.Connection, expert_id: StaffId, absence_id: uuid.UUID) -> None:
+    await conn.execute(DELETE_ABSENCE, expert_id, absence_id)
+
+
+async def insert_travel(conn: asyncpg.Connection, travel_id: uuid.UUID, expert_id: StaffId, travel: Travel) -> None:
+    """Raises asyncpg.ExclusionViolationError if another journey shares a day."""
+    await conn.execute(INSERT_TRAVEL, travel_id, expert_id, travel.day_from, travel.day_to, travel.zone.key)
+
+
+async def delete_travel(conn: asyncpg.Connection, expert_id: StaffId, day_from: date) -> None:
+    await conn.execute(DELETE_TRAVEL, expert_id, day_from)
+
+
+async def upsert_rules(conn: asyncpg.Connection, expert_id: StaffId, rules: ExpertRules) -> None:
+    buffers = (rules.buffer_before, rules.buffer_after)
+    preparations = (rules.preparation, rules.preparation_per_record, rules.preparation_most)
+    await conn.execute(
+        UPSERT_RULES,
+        expert_id,
+        *(length // timedelta(minutes=1) for length in (*buffers, *preparations)),
+        rules.notice // timedelta(hours=1),
+        rules.horizon.days,
+        rules.daily_limit,
+        rules.changes_until // timedelta(hours=1),
+    )
+
+
+async def replace_kinds(
+    conn: asyncpg.Connection, expert_id: StaffId, lengths: Mapping[ConsultationKind, timedelta]
+) -> None:
+    await conn.execute(DELETE_KINDS, expert_id)
+    rows = [(expert_id, kind, length // timedelta(minutes=1)) for kind, length in lengths.items()]
+    await conn.executemany(INSERT_KIND, rows)
+
+
+async def count_entries(conn: asyncpg.Connection, expert_id: StaffId, today: date) -> int:
+    """Return how many days that differ, absences and journeys an expert has ahead."""
+    count: int = await conn.fetchval(COUNT_ENTRIES, expert_id, today)
+    return count
+
+
+async def list_booked(conn: asyncpg.Connection, expert_id: StaffId, now: datetime) -> list[Booked]:
+    """Return the appointments of an expert, panels too, that are not over; in the order of time."""
+    return [
+        Booked(
+            AppointmentId(row["id"]),
+            CaseId(row["case_id"]),
+            Slot(row["starts_at"], row["ends_at"]),
+            row["patient_name"],
+        )
+        for row in await conn.fetch(LIST_BOOKED, expert_id, now)
+    ]
+
+
+async def tell_of_change(conn: asyncpg.Connection, expert_id: StaffId) -> None:
+    """Let whoever listens to `schedule_changed` know, once this transaction is done."""
+    await conn.execute(TELL_OF_CHANGE, expert_id)
 
 
 def _rules(row: asyncpg.Record) -> ExpertRules:

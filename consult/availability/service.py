@@ -6,12 +6,14 @@ Functions take a connection; who calls owns the transaction, except where a docs
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from consult.availability import queries
-from consult.availability.model import MAX_BLOCKS_A_WEEK, ExpertTime, WorkingBlock, wrong_blocks
+from consult.availability.collisions import Collision, collisions_of
+from consult.availability.model import MAX_BLOCKS_A_WEEK, Absence, ExpertTime, WorkingBlock, wrong_blocks
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
@@ -47,6 +49,7 @@ async def set_working_hours(conn: asyncpg.Connection, expert_id: StaffId, blocks
     async with conn.transaction():
         await queries.lock_expert(conn, expert_id)
         await queries.replace_working_hours(conn, expert_id, blocks)
+        await queries.tell_of_change(conn, expert_id)
 
 
 async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
@@ -65,6 +68,16 @@ async def lock_experts(conn: asyncpg.Connection, expert_ids: Collection[StaffId]
 async def fetch_times(conn: asyncpg.Connection, experts: Sequence[Staff]) -> dict[StaffId, ExpertTime]:
     """Return all that decides when each expert can be booked, besides what is booked."""
     return await queries.fetch_times(conn, {expert.id: ZoneInfo(expert.time_zone) for expert in experts})
+
+
+async def list_absences(conn: asyncpg.Connection, expert_id: StaffId, *, now: datetime) -> list[Absence]:
+    """Return an expert's absences that are not over, ordered."""
+    return await queries.list_absences(conn, expert_id, now)
+
+
+async def list_collisions(conn: asyncpg.Connection, time: ExpertTime, *, now: datetime) -> list[Collision]:
+    """Return an expert's appointments to come at times when they do not work, in the order of time."""
+    return collisions_of(time, await queries.list_booked(conn, time.expert_id, now))
 
 
 async def fetch_expert(conn: asyncpg.Connection, expert_id: StaffId) -> Staff:

@@ -34,6 +34,7 @@ TOO_LONG = N_("Please shorten this to {max_chars} characters.")
 NOT_A_NUMBER = N_("Please enter a whole number.")
 NUMBER_RANGE = N_("Please enter a number from {least} to {most}.")
 NOT_A_DATE = N_("Please enter a date, for example 2026-03-31.")
+NO_SUCH_DAY = N_("There is no such day in the calendar. The 29th of February, for example, is only in leap years.")
 NOT_A_TIME = N_("Please enter a time, for example 14:30.")
 NOT_A_CHOICE = N_("Please choose one of the given answers.")
 
@@ -98,7 +99,7 @@ class Form:
         try:
             return dt.date.fromisoformat(value)
         except ValueError:
-            self.wrong(name, NOT_A_DATE)
+            self.wrong(name, NO_SUCH_DAY if re.fullmatch(r"\d{4}-[01]\d-[0-3]\d", value, re.ASCII) else NOT_A_DATE)
             return None
 
     def clock_time(self, name: str, *, required: bool = True) -> dt.time | None:

@@ -45,7 +45,8 @@ FIELDS = [
     "back", "next", "role", "file", "search", "condition", "conditions", "specialty", "specialties", "new_specialty",
     "icd10", "languages", "licences", "other_languages", "region", "new_cases_a_week", "leads_panels", "note",
     "kind", "experts", "lead", "day_from", "day_to", "weekdays", "time_from", "time_to", "urgent", "appointment", "to",
-    "answer",
+    "answer", "zone", "none", "preparation", "preparation_per_record", "preparation_most", "buffer_before",
+    "buffer_after", "notice", "horizon", "daily_limit", "changes_until", "first_review", "length-first_review",
 ]  # fmt: skip
 NOT_WALKED = {"/socket", "/board/events", "/sign-out", "/static"}  # endless, or the walk would end
 KINDS = ("scheduler", "expert", "patient", "guest", "nobody")
