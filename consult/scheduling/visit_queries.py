@@ -48,7 +48,11 @@ select coalesce((
 ), false)
 """
 
-LIST_OPEN_HOLDS = "select id from holds where appointment_id = $1 and ended_at is null"
+# What the wait list keeps for somebody is not the patient's own choice, and is not given back with it.
+LIST_OPEN_HOLDS = """
+select h.id from holds h
+where h.appointment_id = $1 and h.ended_at is null and not exists (select from wait_offers o where o.hold_id = h.id)
+"""
 
 SAVE_WISH = """
 insert into time_wishes (appointment_id, wish, wished_at) values ($1, $2, $3)

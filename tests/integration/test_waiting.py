@@ -13,11 +13,12 @@ import pytest
 
 from consult.availability import service as availability
 from consult.availability.model import WorkingBlock
-from consult.domain.errors import InvalidInput, NotFound, OfferNotOpen
+from consult.domain.errors import HoldExpired, InvalidInput, NotFound, OfferNotOpen
 from consult.domain.ids import CaseId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
 from consult.scheduling import service as scheduling
+from consult.scheduling import visit_changes
 from consult.waiting import service as waiting
 from consult.waiting.model import MAX_UNANSWERED, Wishes
 from consult.waiting.service import Answer
@@ -565,3 +566,21 @@ async def test_a_time_that_a_full_day_kept_from_being_booked_is_offered_when_the
     (made,) = await offer(conn, clinic, booked.slot, told)
     assert made.offer.entry_id == ana
     assert made.offer.during in tuesday[1:]
+
+
+async def test_what_is_kept_by_the_list_stays_while_the_patient_looks_for_another_time_themselves(conn: Any) -> None:
+    clinic, told = await open_clinic(conn), Told()
+    slots = await free_slots(conn, clinic.expert)
+    booked, _link = await scheduling.book(
+        conn, clinic.case, clinic.expert, slots[12].starts_at, booked_by=clinic.scheduler, now=NOW
+    )
+    await put_on_list(conn, clinic, "", case_id=clinic.case, appointment_id=booked.id)
+    (made,) = await offer(conn, clinic, slots[6], told)
+    own = await visit_changes.hold_time(conn, booked, slots[9].starts_at, now=NOW)
+    await visit_changes.give_back(conn, booked.id, NOW)
+    with pytest.raises(HoldExpired):
+        await scheduling.fetch_hold(conn, own.id, NOW)
+    assert (await scheduling.fetch_hold(conn, made.offer.hold_id, NOW)).slot == slots[6]
+    async with conn.transaction():
+        secret = await told.secret_of(conn, made.offer.id, NOW)
+        assert not (await waiting.answer_link(conn, secret, Answer.TAKE, NOW)).is_lost
