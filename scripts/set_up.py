@@ -28,7 +28,7 @@ SYSTEM_PROGRAMS = {  # program → Debian package; any of several names will do
     ("redis-server",): "redis-server",
 }
 # Tests that need these are skipped without them, and say so.
-OPTIONAL_PROGRAMS = {("turnserver",): "coturn", ("firefox-esr", "firefox"): "firefox-esr"}
+OPTIONAL_PROGRAMS = {("turnserver",): "coturn", ("firefox-esr", "firefox"): "firefox-esr", ("khal",): "khal"}
 UNWANTED_SERVICE = "coturn"  # its package starts one; tests start their own
 
 

@@ -103,12 +103,13 @@ def _event(entry: Entry, language: str) -> icalendar.Event:
 
 
 def _local(instant: datetime, zone: ZoneInfo) -> datetime | icalendar.vDatetime:
-    """Return the local time with its zone; in UTC where the local time alone would mean another instant.
+    """Return the local time with its zone; in UTC where the zone has that local time twice.
 
-    In the hour that a zone repeats, a local time means its first passing (RFC 5545 §3.3.5).
+    A local time then means its first passing (RFC 5545 §3.3.5), but Thunderbird takes the second.
     """
     local = instant.astimezone(zone).replace(microsecond=0)
-    return local if local.fold == 0 and zone.key != "UTC" else instant.astimezone(UTC).replace(microsecond=0)
+    is_once = local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset()
+    return local if is_once and zone.key != "UTC" else instant.astimezone(UTC).replace(microsecond=0)
 
 
 def _zones_of(entries: Iterable[Entry]) -> dict[str, set[int]]:

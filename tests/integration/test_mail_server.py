@@ -1,0 +1,278 @@
+"""Mails over a real SMTP server: what is in them, what is tried again, what came back, what is never sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consult.domain.clock import utc_now
+from consult.files import folder
+from consult.jobs import Jobs
+from consult.notices import queueing
+from consult.notices import service as notices
+from consult.notices.outbox import MailNotSent
+from consult.scheduling import service as scheduling
+from consult.settings import Settings
+from consult.web.words import load_languages
+from tests.calendar_programs import needs_thunderbirds_parser, read_as_thunderbird
+from tests.conftest import SECRET, Database
+from tests.integration.clinic import Clinic, book_one, open_clinic
+from tests.mail_server import certificate, mail_server
+from tests.unit.test_bounces import report
+
+LANGUAGES = load_languages(folder("locale"), ("en", "es"))
+ROOT = Path(__file__).parents[2]
+
+
+async def book(database: Database, *, days: int = 9) -> tuple[Clinic, Any]:
+    now = utc_now()
+    async with database.pool.acquire() as conn:
+        clinic = await open_clinic(conn, now=now)
+        appointment, _link = await book_one(conn, clinic, now + timedelta(days=days), now=now)
+        await notices.queue_invitation(conn, appointment.id, now)
+    return clinic, appointment
+
+
+async def send_all(database: Database, settings: Settings, *, audience: str = "patient") -> list[str]:
+    """Try every mail to somebody once, as the job does; returns what failed."""
+    sender = notices.MailSender(database.pool, settings, LANGUAGES)
+    failed = []
+    rows = await database.pool.fetch(
+        "select id from mails where audience = $1 and channel = 'mail' order by queued_at, id", audience
+    )
+    for row in rows:
+        try:
+            await sender({"mail_id": str(row["id"])})
+        except MailNotSent as error:
+            failed.append(str(error))
+    return failed
+
+
+async def patients_mail(database: Database) -> Any:
+    (mail,) = [
+        mail
+        for mail in await _messages(database)
+        if mail.audience == "patient" and mail.again_of is None and mail.kind == "invitation"
+    ]
+    return mail
+
+
+async def _messages(database: Database) -> list[Any]:
+    async with database.pool.acquire() as conn:
+        lines, _more = await notices.list_messages(conn)
+    return [line.mail for line in lines]
+
+
+def entry_of(message: Any) -> bytes:
+    (part,) = [one for one in message.walk() if one.get_content_type() == "text/calendar"]
+    data: bytes = part.get_payload(decode=True)
+    return data
+
+
+@needs_thunderbirds_parser
+async def test_an_appointments_life_reaches_patient_and_expert_as_entries_that_replace_each_other(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    _clinic, appointment = await book(database)
+    moved_to = appointment.starts_at + timedelta(days=1)
+    async with mail_server() as server:
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}", mail_from="Clinic <c@clinic.example>")
+        for audience in ("patient", "expert"):
+            await send_all(database, settings, audience=audience)
+        async with database.pool.acquire() as conn:
+            await scheduling.move(
+                conn, appointment.id, moved_to, sequence=0, by=None, now=utc_now(), outside_hours=True
+            )
+            await notices.queue_change(conn, appointment.id, utc_now())
+        for audience in ("patient", "expert"):
+            await send_all(database, settings, audience=audience)
+        async with database.pool.acquire() as conn:
+            await scheduling.cancel(conn, appointment.id, utc_now())
+            await notices.queue_cancellation(conn, appointment.id, utc_now())
+        for audience in ("patient", "expert"):
+            await send_all(database, settings, audience=audience)
+    for address, other in (("ana@example.org", "brandt@clinic.example"), ("brandt@clinic.example", "ana@example.org")):
+        mails = [one for one in server.taken if one["To"] == address]
+        read = read_as_thunderbird([entry_of(one) for one in mails])
+        entries = [one["entries"][0] for one in read]
+        assert [one["method"] for one in read] == ["REQUEST", "REQUEST", "CANCEL"]
+        assert [one["status"] for one in entries] == ["CONFIRMED", "CONFIRMED", "CANCELLED"]
+        assert len({one["uid"] for one in entries}) == 1
+        assert [one["sequence"] for one in entries] == sorted({one["sequence"] for one in entries})
+        assert [one["starts_s"] for one in entries] == [
+            int(at.timestamp()) for at in (appointment.starts_at, moved_to, moved_to)
+        ]
+        for one in mails:
+            whole = one.as_string() + entry_of(one).decode()
+            for hidden in ("Ribeiro", "Sabine", "Lung", "Neuroradiology", other):
+                assert hidden not in whole
+        assert all("/join#" not in entry_of(one).decode() for one in mails)
+        types = [part.get_content_type() for part in mails[0].walk() if not part.is_multipart()]
+        assert types == ["text/plain", "text/html", "text/calendar", "application/ics"]
+        calendar = next(part for part in mails[0].walk() if part.get_content_type() == "text/calendar")
+        assert calendar.get_param("method") == "REQUEST"
+    uids = {read_as_thunderbird([entry_of(one)])[0]["entries"][0]["uid"] for one in server.taken}
+    assert len(uids) == 2
+
+
+async def test_a_change_is_in_the_recipients_zone_and_language(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    _clinic, appointment = await book(database)
+    await database.pool.execute("update patients set language = 'es', time_zone = 'America/Bogota'")
+    async with mail_server() as server:
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        async with database.pool.acquire() as conn:
+            await notices.queue_change(conn, appointment.id, utc_now())
+        await send_all(database, settings)
+        await send_all(database, settings, audience="expert")
+    to_patient = next(one for one in server.taken if one["To"] == "ana@example.org")
+    assert to_patient["Content-Language"] == "es"
+    assert b"TZID:America/Bogota" in entry_of(to_patient)
+    to_expert = next(one for one in server.taken if one["To"] == "brandt@clinic.example")
+    assert b"TZID:Europe/Berlin" in entry_of(to_expert)
+
+
+async def test_a_refused_recipient_has_bounced_at_once_and_leaves_no_link(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    async with mail_server() as server:
+        server.answers = ["550 5.1.1 no such user"]
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        assert await send_all(database, settings) == []
+        mail = await patients_mail(database)
+        assert (mail.state, mail.bounce_status, mail.tries) == ("bounced", "5.1.1", 1)
+        assert await database.pool.fetchval("select count(*) from invitations") == 1
+        assert await send_all(database, settings) == []  # nothing more is tried
+        assert server.taken == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "data_answers", "failure"),
+    [
+        (["451 4.7.1 greylisted, come back later"], [], "SMTPRecipientsRefused"),
+        ([""], [], "SMTPServerDisconnected"),
+        ([], ["452 4.3.1 disk full"], "SMTPDataError"),
+    ],
+)
+async def test_what_may_pass_is_tried_again_and_sent_once(
+    database: Database,
+    make_settings: Callable[..., Settings],
+    answers: list[str],
+    data_answers: list[str],
+    failure: str,
+) -> None:
+    await book(database)
+    async with mail_server() as server:
+        server.answers, server.data_answers = answers, data_answers
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        assert len(await send_all(database, settings)) == 1
+        mail = await patients_mail(database)
+        assert (mail.state, mail.failure) == ("failed", failure)
+        assert await send_all(database, settings) == []
+        assert await send_all(database, settings) == []
+        assert len(server.taken) == 1
+        assert (await patients_mail(database)).state == "sent"
+
+
+async def test_a_refused_content_has_bounced_but_a_wrong_password_is_ours_to_mend(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    async with mail_server(password="right") as server:
+        settings = make_settings(mail_url=f"smtp://consult:wrong@127.0.0.1:{server.port}")
+        assert await send_all(database, settings) == ["SMTPAuthenticationError"]
+        assert (await patients_mail(database)).state == "failed"
+        server.data_answers = ["554 5.7.1 looks like spam"]
+        settings = make_settings(mail_url=f"smtp://consult:right@127.0.0.1:{server.port}")
+        assert await send_all(database, settings) == []
+        assert (await patients_mail(database)).bounce_status == "5.7.1"
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+async def test_mails_travel_over_tls_to_a_server_that_is_trusted_and_to_no_other(
+    database: Database,
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    await book(database)
+    context, trusted = certificate(tmp_path)
+    kind: dict[str, Any] = {"tls": context} if scheme == "smtps" else {"starttls": context}
+    async with mail_server(**kind) as server:
+        settings = make_settings(mail_url=f"{scheme}://127.0.0.1:{server.port}")
+        assert len(await send_all(database, settings)) == 1
+        assert server.taken == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert await send_all(database, settings) == []
+        assert server.secure == [True]
+
+
+async def test_reports_come_to_an_address_of_each_mails_own(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    async with mail_server() as server:
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}", mail_bounces="bounces@clinic.example")
+        await send_all(database, settings)
+    mail = await patients_mail(database)
+    assert server.senders == [f"bounces+{mail.id.hex}@clinic.example"]
+
+
+async def test_the_command_takes_a_report_from_standard_input(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    async with mail_server() as server:
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        await send_all(database, settings)
+    (taken,) = server.taken
+    env = {"DATABASE_URL": database.url, "SECRET_KEY": SECRET, "PUBLIC_URL": "http://127.0.0.1:8080"}
+
+    async def hand_over(data: bytes, **other: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "consult", "take-bounce"]
+        return await asyncio.to_thread(
+            subprocess.run, command, input=data, capture_output=True, cwd=ROOT, env=env | other, timeout=60
+        )
+
+    done = await hand_over(report(message_id=taken["Message-ID"]))
+    assert done.returncode == 0, done.stderr
+    assert (await patients_mail(database)).state == "bounced"
+    assert (await hand_over(b"Subject: I am away\r\n\r\nUntil Monday")).returncode == 0
+    away = await hand_over(report(), DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert away.returncode == 75  # the mail server keeps it and tries again
+
+
+async def test_pauses_between_tries_grow_over_hours(database: Database, make_settings: Callable[..., Settings]) -> None:
+    assert queueing.MAIL_PAUSES[0] <= timedelta(minutes=1)
+    assert list(queueing.MAIL_PAUSES) == sorted(queueing.MAIL_PAUSES)
+    assert timedelta(hours=24) < sum(queueing.MAIL_PAUSES, timedelta()) < timedelta(hours=48)
+    await book(database)
+    async with mail_server() as server:
+        server.answers = ["451 later"] * 2  # patient and expert
+        worker, stop = Jobs(), asyncio.Event()
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        notices.register_jobs(worker, pool=database.pool, settings=settings)
+        running = asyncio.create_task(worker.run(database.pool, stop))
+        try:
+            async with asyncio.timeout(30):
+                while await database.pool.fetchval("select count(*) from mails where failed_at is not null") < 2:
+                    await asyncio.sleep(0.1)
+                await asyncio.sleep(0.5)
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, 30)
+    waits = await database.pool.fetch(
+        "select execute_after - now() as pause from pgqueuer where entrypoint = 'send_mail'"
+    )
+    assert len(waits) == 2
+    assert all(timedelta(seconds=40) < row["pause"] <= timedelta(seconds=60) for row in waits)

@@ -1,0 +1,205 @@
+"""Events for a gateway: signed as an independent implementation verifies, tried again, sent once, nowhere private."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from consult.domain.clock import utc_now
+from consult.notices import service as notices
+from consult.notices.webhooks import EventNotTaken, EventSender, sign
+from consult.scheduling import service as scheduling
+from consult.settings import Settings, SettingsWrong
+from tests.conftest import Database, free_port
+from tests.integration.clinic import book_one, open_clinic
+
+KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A real HTTP server. statuses: what the next requests are answered with, then 204."""
+
+    url: str
+    statuses: list[int] = field(default_factory=list)
+    taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.taken.append((dict(request.headers), await request.read()))
+        status = self.statuses.pop(0) if self.statuses else 204
+        headers = {"Location": "/elsewhere"} if status == 302 else {}
+        return web.Response(status=status, headers=headers)
+
+    def events(self) -> list[Any]:
+        """What came, as the independent implementation verifies it."""
+        return [Webhook(KEY).verify(body, {name.lower(): value for name, value in headers.items()})
+                for headers, body in self.taken]  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def gateway() -> AsyncIterator[Gateway]:
+    port = free_port()
+    found = Gateway(f"http://127.0.0.1:{port}/hooks")
+    app = web.Application()
+    app.router.add_post("/hooks", found.take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
+
+
+async def book(database: Database, *, hours: float = 200, phone: str = "+351912345678") -> Any:
+    now = utc_now()
+    async with database.pool.acquire() as conn:
+        clinic = await open_clinic(conn, now=now)
+        await conn.execute("update patients set phone = $1, language = 'es', time_zone = 'Europe/Lisbon'", phone)
+        appointment, _link = await book_one(conn, clinic, now + timedelta(hours=hours), now=now)
+        await notices.queue_invitation(conn, appointment.id, now)
+    return appointment
+
+
+async def payloads(database: Database) -> list[dict[str, str]]:
+    rows = await database.pool.fetch("select payload from pgqueuer where entrypoint = 'send_event' order by id")
+    return [json.loads(row["payload"]) for row in rows]
+
+
+async def test_an_event_says_what_a_gateway_needs_and_its_signature_is_right(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    appointment = await book(database)
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        send = EventSender(database.pool, settings)
+        for payload in await payloads(database):
+            await send(payload)
+            await send(payload)  # a job may run twice
+        (event,) = there.events()
+        (headers, body) = there.taken[0]
+    assert event["type"] == "message.due"
+    assert event["data"] == {
+        "kind": "invitation",
+        "language": "es",
+        "appointment": appointment.number,
+        "starts_at": appointment.starts_at.isoformat().replace("+00:00", "Z"),
+        "time_zone": "Europe/Lisbon",
+        "phone": "+351912345678",
+    }
+    for hidden in (b"Ana", b"Ribeiro", b"Lung", b"Brandt", b"ana@example.org", b"join#"):
+        assert hidden not in body
+    forged = {name.lower(): value for name, value in headers.items()}
+    with pytest.raises(WebhookVerificationError):
+        Webhook(KEY).verify(body + b" ", forged)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(KEY).verify(body, forged | {"webhook-id": "msg_other"})
+
+
+def test_our_signature_is_that_of_the_independent_implementation() -> None:
+    now, body = utc_now(), '{"type":"message.due","ü":"ñ"}'
+    assert sign(KEY, "msg_1", now, body.encode()) == Webhook(KEY).sign("msg_1", now, body)
+
+
+@pytest.mark.parametrize("status", [500, 429, 404, 302])
+async def test_a_refused_event_is_tried_again_with_the_same_id_and_body(
+    database: Database, make_settings: Callable[..., Settings], status: int
+) -> None:
+    await book(database)
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        send, (payload,) = EventSender(database.pool, settings), await payloads(database)
+        there.statuses = [status]
+        with pytest.raises(EventNotTaken, match=str(status)):
+            await send(payload)
+        row = await database.pool.fetchrow("select * from mails where channel = 'webhook'")
+        assert (row["sent_at"], row["failure"], row["tries"]) == (None, str(status), 1)
+        await send(payload)
+        assert len(there.events()) == 2
+        (first, second) = there.taken
+    assert first[0]["webhook-id"] == second[0]["webhook-id"] == f"msg_{row['id'].hex}"
+    assert first[1] == second[1]
+    assert await database.pool.fetchval("select sent_at is not null from mails where channel = 'webhook'")
+
+
+async def test_gone_ends_the_event_and_an_unreachable_gateway_does_not(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    (payload,) = await payloads(database)
+    nowhere = make_settings(webhook_url=f"http://127.0.0.1:{free_port()}/", webhook_secret=KEY, webhook_private=True)
+    with pytest.raises(EventNotTaken):
+        await EventSender(database.pool, nowhere)(payload)
+    async with gateway() as there:
+        there.statuses = [410]
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        for _ in range(2):
+            await EventSender(database.pool, settings)(payload)
+        assert len(there.taken) == 1
+    assert await database.pool.fetchval("select bounced_at is not null from mails where channel = 'webhook'")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:{port}/", "https://localhost:{port}/", "https://[::1]:{port}/", "https://10.0.0.1/"]
+)
+async def test_nothing_is_sent_to_a_private_address_unless_the_operator_says_so(
+    database: Database, make_settings: Callable[..., Settings], url: str
+) -> None:
+    await book(database)
+    (payload,) = await payloads(database)
+    async with gateway() as there:
+        port = there.url.rpartition(":")[2].partition("/")[0]
+        settings = make_settings(webhook_url=url.format(port=port), webhook_secret=KEY)
+        with pytest.raises(EventNotTaken):
+            await EventSender(database.pool, settings)(payload)
+        assert there.taken == []
+
+
+async def test_without_a_gateway_nothing_is_written_down(database: Database, settings: Settings) -> None:
+    await book(database)
+    (payload,) = await payloads(database)
+    await EventSender(database.pool, settings)(payload)
+    assert await database.pool.fetchval("select count(*) from mails where channel = 'webhook'") == 0
+
+
+async def test_an_event_about_an_appointment_that_was_cancelled_meanwhile_is_dropped(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    appointment = await book(database, phone="")
+    async with database.pool.acquire() as conn:
+        await scheduling.cancel(conn, appointment.id, utc_now())
+        await notices.queue_cancellation(conn, appointment.id, utc_now())
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        for payload in await payloads(database):
+            await EventSender(database.pool, settings)(payload)
+        (event,) = there.events()
+    assert (event["data"]["kind"], event["data"]["phone"]) == ("cancellation", None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"webhook_url": "https://gateway.example.org/"},
+        {"webhook_url": "https://gateway.example.org/", "webhook_secret": "whsec_short"},
+        {"webhook_url": "https://gateway.example.org/", "webhook_secret": KEY.removeprefix("whsec_")},
+        {"webhook_url": "http://gateway.example.org/", "webhook_secret": KEY},
+        {"webhook_url": "gateway", "webhook_secret": KEY},
+        {"webhook_url": "ftp://gateway.example.org/", "webhook_secret": KEY},
+        {"mail_bounces": "bounces+x@clinic.example"},
+        {"mail_bounces": "bounces"},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(make_settings: Callable[..., Settings], given: dict[str, str]) -> None:
+    with pytest.raises(SettingsWrong):
+        make_settings(**given)
