@@ -122,6 +122,50 @@ async def test_an_appointments_life_reaches_patient_and_expert_as_entries_that_r
     assert len(uids) == 2
 
 
+async def test_another_expert_is_invited_and_the_one_before_gets_a_cancellation(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    clinic, appointment = await book(database)
+    async with mail_server() as server:
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        await send_all(database, settings, audience="expert")
+        async with database.pool.acquire() as conn:
+            await scheduling.move(
+                conn, appointment.id, appointment.starts_at + timedelta(days=1), sequence=0, by=clinic.scheduler,
+                now=utc_now(), expert_id=clinic.other_expert, outside_hours=True,
+            )  # fmt: skip
+            await notices.queue_change(conn, appointment.id, utc_now())
+        await send_all(database, settings, audience="expert")
+        async with database.pool.acquire() as conn:
+            await scheduling.cancel(conn, appointment.id, utc_now())
+            await notices.queue_cancellation(conn, appointment.id, utc_now())
+        await send_all(database, settings, audience="expert")
+    told = [(one["To"].partition("@")[0], b"METHOD:CANCEL" in entry_of(one)) for one in server.taken]
+    assert sorted(told) == [("brandt", False), ("brandt", True), ("okafor", False), ("okafor", True)]
+
+
+async def test_two_moves_before_the_mail_went_out_are_told_as_one(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    _clinic, appointment = await book(database)
+    async with mail_server() as server:
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        await send_all(database, settings)
+        for number in range(2):
+            async with database.pool.acquire() as conn:
+                await scheduling.move(
+                    conn, appointment.id, appointment.starts_at + timedelta(days=number + 1), sequence=number, by=None,
+                    now=utc_now(), outside_hours=True,
+                )  # fmt: skip
+                await notices.queue_change(conn, appointment.id, utc_now())
+        await send_all(database, settings)
+    assert len(server.taken) == 2
+    assert b"SEQUENCE:2" in entry_of(server.taken[1])
+    assert sorted(mail.state for mail in await _messages(database) if mail.kind == "change") == [
+        "dropped", "sent", "waiting", "waiting",
+    ]  # fmt: skip
+
+
 async def test_a_change_is_in_the_recipients_zone_and_language(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from consult.domain.clock import utc_now
+from consult.files import folder
 from consult.notices import service as notices
+from consult.notices.model import OfferToTell
 from consult.notices.webhooks import EventNotTaken, EventSender, sign
 from consult.scheduling import service as scheduling
 from consult.settings import Settings, SettingsWrong
+from consult.web.words import load_languages
 from tests.conftest import Database, free_port
 from tests.integration.clinic import book_one, open_clinic
 
+LANGUAGES = load_languages(folder("locale"), ("en", "es"))
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
@@ -185,6 +190,45 @@ async def test_an_event_about_an_appointment_that_was_cancelled_meanwhile_is_dro
             await EventSender(database.pool, settings)(payload)
         (event,) = there.events()
     assert (event["data"]["kind"], event["data"]["phone"]) == ("cancellation", None)
+
+
+async def test_an_offer_goes_out_by_mail_with_its_link_and_is_told_to_the_gateway_without(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    now, offer_id = utc_now(), uuid.uuid4()
+    patient_id = await database.pool.fetchval("select id from patients")
+    asked: list[uuid.UUID] = []
+
+    async def find_offer(_conn: Any, wanted: uuid.UUID, _now: datetime) -> OfferToTell | None:
+        asked.append(wanted)
+        return OfferToTell(
+            patient_id, "ana@example.org", "+351912345678", "es", "Europe/Lisbon", now + timedelta(days=2),
+            now + timedelta(hours=3), "/offer#a-secret",
+        )  # fmt: skip
+
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        async with database.pool.acquire() as conn:
+            await notices.queue_offer(conn, offer_id, now)
+        mail_id = await database.pool.fetchval("select id from mails where kind = 'offer'")
+        send = notices.MailSender(database.pool, settings, LANGUAGES, find_offer=find_offer)
+        for _ in range(2):
+            await send({"mail_id": str(mail_id)})
+        (letter,) = [one.read_bytes() for one in settings.outbox.glob("*.eml")]
+        assert b"/offer#a-secret" in letter.replace(b"=\r\n", b"")
+        await EventSender(database.pool, settings)((await payloads(database))[-1])
+        (event,) = there.events()
+        assert b"a-secret" not in there.taken[0][1]
+    assert asked == [offer_id]
+    assert event["data"] == {
+        "kind": "offer",
+        "language": "es",
+        "appointment": None,
+        "starts_at": (now + timedelta(days=2)).isoformat().replace("+00:00", "Z"),
+        "time_zone": "Europe/Lisbon",
+        "phone": "+351912345678",
+    }
 
 
 @pytest.mark.parametrize(
