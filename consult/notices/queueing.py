@@ -72,7 +72,8 @@ async def queue_change(conn: asyncpg.Connection, appointment_id: AppointmentId, 
 async def queue_cancellation(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
     """Have everybody told that the appointment does not take place. False if there is no address for the patient."""
     occasion = await _occasion(conn, appointment_id)
-    await _cancel_experts(conn, occasion, await queries.list_told_experts(conn, appointment_id), now)
+    present = {expert.person: expert.address for expert in occasion.experts}
+    await _cancel_experts(conn, occasion, await queries.list_told_experts(conn, appointment_id) | present, now)
     return await _tell_patient(conn, occasion, MailKind.CANCELLATION, now)
 
 

@@ -58,9 +58,8 @@ def why_not(mail: Mail, occasion: Occasion, told_sequence: int | None, now: date
         return _why_no_reminder(mail, occasion, now)
     if now >= occasion.ends_at:
         return TOO_LATE
-    if mail.kind is MailKind.CHANGE and mail.again_of is None and (told_sequence or 0) >= occasion.sequence:
-        return TOLD
-    return None
+    is_told = told_sequence is not None and told_sequence >= occasion.sequence
+    return TOLD if mail.kind is MailKind.CHANGE and mail.again_of is None and is_told else None
 
 
 def _why_no_reminder(mail: Mail, occasion: Occasion, now: datetime) -> str | None:

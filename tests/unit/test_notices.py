@@ -158,6 +158,7 @@ def test_a_message_whose_turn_comes_late_is_dropped_if_it_would_say_something_wr
 
 def test_a_move_is_told_once_however_many_came_before_it_went_out() -> None:
     change, now = mail(MailKind.CHANGE), START - timedelta(days=2)
+    assert why_not(change, occasion(sequence=2), None, now) is None
     assert why_not(change, occasion(sequence=2), 1, now) is None
     assert why_not(change, occasion(sequence=2), 2, now) == TOLD
     assert why_not(mail(MailKind.CHANGE, again=True), occasion(sequence=2), 2, now) is None
