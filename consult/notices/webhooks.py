@@ -101,18 +101,17 @@ class EventSender:
         if self._settings.webhook_url is None:
             return
         mail_id = MailId(uuid.UUID(payload["mail_id"]))
+        if "appointment_id" in payload:
+            async with self._pool.acquire() as conn:
+                await self._enter(conn, mail_id, payload)
         try:
             async with self._pool.acquire() as conn, conn.transaction():
-                if "appointment_id" in payload:
-                    await self._enter(conn, mail_id, payload)
                 await self._send(conn, mail_id, self._clock())
         except EventRefused as refused:
             async with self._pool.acquire() as conn:
                 await queries.update_bounced(conn, mail_id, str(refused), self._clock(), tries=1)
         except EventNotTaken as error:
             async with self._pool.acquire() as conn:
-                if "appointment_id" in payload:
-                    await self._enter(conn, mail_id, payload)
                 await queries.update_failed(conn, mail_id, str(error), self._clock())
             raise
 

@@ -190,7 +190,7 @@ async def test_an_expert_makes_replaces_and_withdraws_the_address_of_a_calendar(
         answers = {}
         for name, path in (("old", first), ("unknown", f"/calendar/{'x' * 43}.ics"), ("odd", "/calendar/x.ics")):
             async with program.get(path) as answer:
-                answers[name] = (answer.status, re.sub(r'"reference":"[^"]*"', "", await answer.text()))
+                answers[name] = (answer.status, re.sub(r'"reference": "[^"]*"', "", await answer.text()))
         assert set(answers.values()) == {answers["unknown"]}
         assert answers["unknown"][0] == 404
         async with program.get(second) as answer:
