@@ -58,7 +58,8 @@ async def list_targets(request: web.Request) -> web.Response:
         if slot != line.slot or expert.id != line.lead_id
     ]
     minutes = (line.ends_at - line.starts_at) // timedelta(minutes=1)
-    return web.json_response({"targets": targets, "minutes": minutes, "starts_ms": epoch_ms(line.starts_at)})
+    now_at = {"expert": line.lead_id, "starts_ms": epoch_ms(line.starts_at), "minutes": minutes}
+    return web.json_response(now_at | {"targets": targets})
 
 
 async def _free_for(

@@ -15,7 +15,7 @@ const ARROWS = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"
 
 /** @typedef {import("./targets.js").Target} Target */
 /** @typedef {import("./targets.js").Offered} Offered */
-/** @typedef {{id: string, name: string, offered: Offered[], at: number, byDrag: boolean, starts_ms: number, abandoned: boolean}} Move */
+/** @typedef {{id: string, name: string, offered: Offered[], at: number, byDrag: boolean, starts_ms: number, lead: number}} Move */
 
 /**
  * @param {HTMLElement} root the board
@@ -50,7 +50,7 @@ export function letMove(root, { ask, settle, say }) {
     stop({ quietly: true });
     const name = block.querySelector("[data-move-button]")?.getAttribute("data-name") ?? "";
     /** @type {Move} */
-    const mine = { id: block.dataset.move ?? "", name, offered: [], at: 0, byDrag, starts_ms: 0, abandoned: false };
+    const mine = { id: block.dataset.move ?? "", name, offered: [], at: 0, byDrag, starts_ms: 0, lead: 0 };
     move = mine;
     root.classList.add("is-moving");
     block.classList.add("is-moved");
@@ -59,6 +59,7 @@ export function letMove(root, { ask, settle, say }) {
       const found = await get(`/board/moves/${mine.id}?${askedFor(root)}`);
       if (move !== mine) return;
       mine.starts_ms = found.starts_ms;
+      mine.lead = found.expert;
       mine.offered = drawTargets(root, found.targets, found.minutes, choose);
     } catch (error) {
       if (move === mine) stop({ words: sentence(error) });
@@ -76,9 +77,12 @@ export function letMove(root, { ask, settle, say }) {
     if (!byDrag) goTo(closest(mine));
   }
 
-  /** @param {Move} mine the place of the free time that is closest to now's */
-  function closest({ offered, starts_ms }) {
-    const away = offered.map((one) => Math.abs(one.target.at_ms - starts_ms));
+  /** @param {Move} mine the place of the free time that is closest, of the same expert if there is any */
+  function closest({ offered, starts_ms, lead }) {
+    const stays = offered.some((one) => one.target.expert === lead);
+    const away = offered.map(({ target }) =>
+      stays && target.expert !== lead ? Infinity : Math.abs(target.at_ms - starts_ms),
+    );
     return away.indexOf(Math.min(...away));
   }
 

@@ -30,12 +30,12 @@ export function drawTargets(root, targets, minutes, choose) {
       day ? String(one.expert) === column.dataset.expert : one.day === column.dataset.dayOfWeek,
     );
     for (const target of fitting.sort((one, other) => one.at_ms - other.at_ms)) {
-      const words = _("{time} with {expert}", { time: target.time, expert: target.expert_name });
+      const whose = element("span", { className: day ? "out-of-sight" : "" }, ` ${target.expert_name}`);
       const button = element(
         "button",
-        { type: "button", "aria-label": words, "data-target": target.at },
+        { type: "button", "data-target": target.at },
         element("b", {}, target.time),
-        element("span", {}, icon("plus", "small"), day ? _("Move here") : target.expert_name),
+        element("span", {}, icon("plus", "small"), day ? _("Move here") : null, whose),
       );
       button.addEventListener("click", () => choose(target));
       const block = element("li", { className: "slot slot-target" }, button);
