@@ -29,7 +29,7 @@ SIGNED_OUT = b"event: signed-out\ndata: {}\n\n"
 STILL_HERE = b": still here\n\n"
 
 
-@routes.get("/board/events")
+@routes.get("/board/events", allow_head=False)
 async def tell_changes(request: web.Request) -> web.StreamResponse:
     await require_staff(request, StaffRole.SCHEDULER, StaffRole.EXPERT, counts=False)
     session = staff_session(request)

@@ -29,6 +29,7 @@ export function letMove(root, { ask, settle, say }) {
   const sheet = find(document, "[data-move-sheet]", HTMLDialogElement);
   const band = find(document, "[data-move-band]", HTMLElement);
   const words = find(band, "[data-move-words]", HTMLElement);
+  const leave = find(band, "[data-move-stop]", HTMLElement);
   /** @type {Move | null} */
   let move = null;
 
@@ -41,6 +42,7 @@ export function letMove(root, { ask, settle, say }) {
       link.textContent = _("Link and appointment");
       words.append(" ", link);
     }
+    leave.textContent = move ? _("Leave it where it is") : _("Close");
     band.hidden = false;
     say(sentence);
   }
@@ -198,7 +200,7 @@ export function letMove(root, { ask, settle, say }) {
     if (event.key === "Escape" && move && !sheet.open) stop();
   });
   sheet.addEventListener("close", () => move && stop());
-  find(band, "[data-move-stop]").addEventListener("click", () => {
+  leave.addEventListener("click", () => {
     if (move) stop();
     band.hidden = true;
   });
