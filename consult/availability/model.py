@@ -77,6 +77,21 @@ class OfferedSlot:
     blocked: Slot
 
 
+class TakenTime(NamedTuple):
+    """What is taken of an expert's time, in seconds since 1970, ordered: what is blocked, and when the calls begin."""
+
+    blocked: Sequence[Stretch]
+    begins: Sequence[int]
+
+    @staticmethod
+    def of(taken: Iterable[OfferedSlot]) -> TakenTime:
+        calls = sorted(taken, key=_starts_at)
+        return TakenTime(
+            [(floor(one.blocked.starts_at.timestamp()), ceil(one.blocked.ends_at.timestamp())) for one in calls],
+            [floor(one.during.starts_at.timestamp()) for one in calls],
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ExpertRules:
     """What an expert wants kept around calls.
@@ -158,7 +173,7 @@ class WorkingDay:
 
 def free_slots(
     time: ExpertTime,
-    taken: Sequence[OfferedSlot],
+    taken: TakenTime | Sequence[OfferedSlot],
     day_from: date,
     day_to: date,
     length: timedelta,
@@ -242,17 +257,15 @@ class _Parts(NamedTuple):
 
 
 def _windows(
-    time: ExpertTime, taken: Sequence[OfferedSlot], days: Sequence[WorkingDay], parts: _Parts
+    time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], days: Sequence[WorkingDay], parts: _Parts
 ) -> list[Stretch]:
     """Return from when to when a call may begin, by the hours, absences, what is taken and the daily limit."""
-    cuts = merged(
-        (floor(one.starts_at.timestamp()), ceil(one.ends_at.timestamp()))
-        for one in itertools.chain((one.blocked for one in taken), time.absences)
-    )
+    known = taken if isinstance(taken, TakenTime) else TakenTime.of(taken)
+    away = [(floor(one.starts_at.timestamp()), ceil(one.ends_at.timestamp())) for one in time.absences]
+    cuts = merged([*known.blocked, *away])
     limit = time.rules.daily_limit
     if limit:
-        begins = sorted(one.during.starts_at.timestamp() for one in taken)
-        days = [day for day in days if day.count(begins) < limit]
+        days = [day for day in days if day.count(known.begins) < limit]
     windows = _fitting((hours for day in days if not day.repeats for hours in day.hours), cuts, parts)
     for day in days:
         if day.repeats:  # no call begins in a second that the clock shows for the second time

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -19,6 +20,7 @@ from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.zones import DAY_S
 
+FIRST_DAY = date(1970, 1, 1)
 EXPERT_LOCK = 0x5107  # the class of advisory locks that order the bookings of one expert
 
 LOCK_EXPERT = "select pg_advisory_xact_lock($1::integer, ($2::bigint % 2147483647)::integer)"
@@ -40,30 +42,24 @@ INSERT_WORKING_HOURS = """
 insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5::text::time)
 """
 
-LIST_RULES = """
-select expert_id, buffer_before_min, buffer_after_min, preparation_min, preparation_per_record_min,
-       preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h
-from expert_rules where expert_id = any($1::bigint[])
-"""
-
-LIST_KINDS = "select expert_id, kind, length_min from expert_kinds where expert_id = any($1::bigint[])"
-
-LIST_DAY_HOURS = """
-select expert_id, day, starts, extract(epoch from ends)::integer as ends_s
-from day_hours where expert_id = any($1::bigint[])
-order by expert_id, day, starts
-"""
-
-LIST_ABSENCES = """
-select expert_id, lower(during) as starts_at, upper(during) as ends_at
-from absences where expert_id = any($1::bigint[])
-order by expert_id, during
-"""
-
-LIST_TRAVELS = """
-select expert_id, lower(days) as day_from, upper(days) - 1 as day_to, time_zone
-from travels where expert_id = any($1::bigint[])
-order by expert_id, days
+# One statement and one row for each expert: it is read under the lock of a booking, where every round trip counts.
+# Hours are {weekday or days since 1970, first second, last second of the day}; 0 to 0: a day without hours.
+FETCH_TIMES = """
+select one.expert_id,
+       buffer_before_min, buffer_after_min, preparation_min, preparation_per_record_min, preparation_most_min, notice_h,
+       horizon_days, daily_limit, changes_until_h,
+       array(select array[w.weekday, extract(epoch from w.starts)::integer, extract(epoch from w.ends)::integer]
+             from working_hours w where w.expert_id = one.expert_id order by w.weekday, w.starts) as week,
+       array(select array[k.kind, k.length_min::text] from expert_kinds k where k.expert_id = one.expert_id) as kinds,
+       array(select array[d.day - date '1970-01-01', coalesce(extract(epoch from d.starts)::integer, 0),
+                          coalesce(extract(epoch from d.ends)::integer, 0)]
+             from day_hours d where d.expert_id = one.expert_id order by d.day, d.starts) as day_hours,
+       array(select lower(a.during) from absences a where a.expert_id = one.expert_id order by a.during) as away_from,
+       array(select upper(a.during) from absences a where a.expert_id = one.expert_id order by a.during) as away_to,
+       array(select array[lower(v.days)::text, (upper(v.days) - 1)::text, v.time_zone]
+             from travels v where v.expert_id = one.expert_id order by v.days) as travels
+from unnest($1::bigint[]) as one (expert_id)
+left join expert_rules r on r.expert_id = one.expert_id
 """
 
 DELETE_DAY_HOURS = "delete from day_hours where expert_id = $1 and day = $2"
@@ -153,36 +149,22 @@ async def replace_working_hours(conn: asyncpg.Connection, expert_id: StaffId, bl
 
 async def fetch_times(conn: asyncpg.Connection, zones: dict[StaffId, ZoneInfo]) -> dict[StaffId, ExpertTime]:
     """Return the time of each expert. zones: where each is at home."""
-    ids = list(zones)
-    weeks = await list_working_hours(conn, ids)
-    rules = {row["expert_id"]: _rules(row) for row in await conn.fetch(LIST_RULES, ids)}
-    lengths: dict[int, dict[ConsultationKind, timedelta]] = {}
-    for row in await conn.fetch(LIST_KINDS, ids):
-        lengths.setdefault(row["expert_id"], {})[ConsultationKind(row["kind"])] = timedelta(minutes=row["length_min"])
-    days: dict[int, dict[date, list[WorkingBlock]]] = {}
-    for row in await conn.fetch(LIST_DAY_HOURS, ids):
-        blocks = days.setdefault(row["expert_id"], {}).setdefault(row["day"], [])
-        if row["starts"] is not None:
-            blocks.append(_block(row["day"].weekday(), row["starts"], row["ends_s"]))
-    absences: dict[int, list[Slot]] = {}
-    for row in await conn.fetch(LIST_ABSENCES, ids):
-        absences.setdefault(row["expert_id"], []).append(Slot(row["starts_at"], row["ends_at"]))
-    travels: dict[int, list[Travel]] = {}
-    for row in await conn.fetch(LIST_TRAVELS, ids):
-        travel = Travel(row["day_from"], row["day_to"], ZoneInfo(row["time_zone"]))
-        travels.setdefault(row["expert_id"], []).append(travel)
     return {
-        expert_id: ExpertTime(
-            expert_id=expert_id,
-            home_zone=zones[expert_id],
-            week=weeks[expert_id],
-            rules=rules.get(expert_id, ExpertRules()),
-            lengths=lengths.get(expert_id, USUAL_LENGTHS),
-            day_hours=days.get(expert_id, {}),
-            absences=absences.get(expert_id, ()),
-            travels=travels.get(expert_id, ()),
+        StaffId(row["expert_id"]): ExpertTime(
+            expert_id=StaffId(row["expert_id"]),
+            home_zone=zones[row["expert_id"]],
+            week=[_block_of(weekday, starts_s, ends_s) for weekday, starts_s, ends_s in row["week"]],
+            rules=ExpertRules() if row["notice_h"] is None else _rules(row),
+            lengths={ConsultationKind(kind): timedelta(minutes=int(length)) for kind, length in row["kinds"]}
+            or USUAL_LENGTHS,
+            day_hours=_day_hours(row["day_hours"]),
+            absences=[Slot(*away) for away in zip(row["away_from"], row["away_to"], strict=True)],
+            travels=[
+                Travel(date.fromisoformat(day_from), date.fromisoformat(day_to), ZoneInfo(zone))
+                for day_from, day_to, zone in row["travels"]
+            ],
         )
-        for expert_id in ids
+        for row in await conn.fetch(FETCH_TIMES, list(zones))
     }
 
 
@@ -272,6 +254,21 @@ async def list_booked(conn: asyncpg.Connection, expert_id: StaffId, now: datetim
 async def tell_of_change(conn: asyncpg.Connection, expert_id: StaffId) -> None:
     """Let whoever listens to `schedule_changed` know, once this transaction is done."""
     await conn.execute(TELL_OF_CHANGE, expert_id)
+
+
+def _day_hours(rows: Sequence[Sequence[int]]) -> dict[date, list[WorkingBlock]]:
+    days: dict[date, list[WorkingBlock]] = {}
+    for number, starts_s, ends_s in rows:
+        day = FIRST_DAY + timedelta(days=number)
+        blocks = days.setdefault(day, [])
+        if ends_s:
+            blocks.append(_block_of(day.weekday(), starts_s, ends_s))
+    return days
+
+
+@lru_cache(maxsize=1024)
+def _block_of(weekday: int, starts_s: int, ends_s: int) -> WorkingBlock:
+    return _block(weekday, time(starts_s // 3600, starts_s // 60 % 60), ends_s)
 
 
 def _rules(row: asyncpg.Record) -> ExpertRules:

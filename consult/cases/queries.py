@@ -78,7 +78,10 @@ LIST_CASES = (
     FACTS
     + """
 where ($1::text is null or p.name ilike $1 or c.diagnosis ilike $1 or c.id::text = trim(both '%' from $1))
-  and ($3::bigint is null or exists (select from appointments x where x.case_id = c.id and x.expert_id = $3))
+  and ($3::bigint is null or exists (
+    select from appointments x left join panel_experts m on m.appointment_id = x.id and m.expert_id = $3
+    where x.case_id = c.id and x.cancelled_at is null and $3 in (x.expert_id, m.expert_id)
+  ))
 order by c.id desc
 limit $4
 """

@@ -115,15 +115,15 @@ async def read_chat(request: web.Request) -> web.Response:
 
 @routes.get("/appointments/{id}/call")
 async def show_call_to_staff(request: web.Request) -> web.Response:
-    """The call for the appointment's expert; whoever else of the staff opens it is told that it is not theirs."""
+    """The call for the appointment's experts; whoever else of the staff opens it is told that it is not theirs."""
     staff = await require_staff(request, StaffRole.EXPERT)
     appointment_id = AppointmentId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn:
         details = await scheduling.fetch_appointment(conn, appointment_id)
         appointment = details.appointment
         consultation = await service.find_consultation_of(conn, appointment_id)
-        chat = await service.list_chat(conn, appointment_id, "", hosts=appointment.expert_id == staff.id)
-    if appointment.expert_id != staff.id:
+        chat = await service.list_chat(conn, appointment_id, "", hosts=staff.id in appointment.expert_ids)
+    if staff.id not in appointment.expert_ids:
         raise NotAllowed(f"appointment of expert {appointment.expert_id}")
     if consultation is not None and consultation.ended_at is not None:
         raise web.HTTPSeeOther(f"/cases/{appointment.case_id}")

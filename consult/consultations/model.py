@@ -5,6 +5,7 @@ Pure: standard library and `consult.domain` alone. Times in ms are on the consul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,7 +23,7 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What decides whether somebody may sit in the room of an appointment."""
+    """What decides whether somebody may sit in the room of an appointment. panel_ids: its experts besides the lead."""
 
     appointment_id: UUID
     case_id: int
@@ -33,6 +34,11 @@ class Booking:
     cancelled_at: datetime | None
     started_at: datetime | None
     over_at: datetime | None
+    panel_ids: Sequence[int] = ()
+
+    def is_hosted_by(self, staff_id: int) -> bool:
+        """Whether somebody of the staff is its expert, or one of the panel's."""
+        return staff_id == self.expert_id or staff_id in self.panel_ids
 
     def door_for_guests(self, now: datetime, *, before: timedelta, after: timedelta) -> Door:
         """Patients and their company: from `before` the start to `after` the end."""

@@ -21,6 +21,7 @@ from consult.db.pool import Connection
 
 _FETCH_BOOKING = """
     select a.id as appointment_id, a.case_id, a.expert_id, e.time_zone as expert_zone,
+           array(select x.expert_id from panel_experts x where x.appointment_id = a.id) as panel_ids,
            lower(a.during) as starts_at, upper(a.during) as ends_at, a.cancelled_at, c.started_at, c.ended_at as over_at
       from appointments a
       join staff e on e.id = a.expert_id

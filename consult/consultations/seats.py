@@ -45,13 +45,15 @@ async def issue_seat_for_staff(
     *,
     device: str,
 ) -> Seat:
-    """Return the seat of the appointment's expert, who hosts. device: from `device_of` the session.
+    """Return the seat of the appointment's expert, or of one of the panel's: all of them host.
+
+    device: from `device_of` the session.
 
     Raises NotFound, NotAllowed (anybody else of the staff), AppointmentCancelled, TooEarly, CallClosed or
     ConsultationOver.
     """
     booking = await _fetch_booking(conn, appointment_id)
-    if staff.id != booking.expert_id:
+    if not booking.is_hosted_by(staff.id):
         raise NotAllowed()
     _refuse_unless_open(booking.door_for_expert(now, before=JOIN_BEFORE, after=JOIN_AFTER))
     return await _seat(

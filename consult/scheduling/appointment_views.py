@@ -1,4 +1,4 @@
-"""The page of an appointment: who is invited to it, their links, cancelling it.
+"""The page of an appointment: who is invited to it and their links, what the patient needs, what became of it.
 
 A link is shown once, on the page after the one that made it. Withdrawing sends out who is in the room with it.
 """
@@ -19,13 +19,12 @@ from consult.notices import service as notices
 from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import drop_link, keep_link, take_link
-from consult.scheduling.model import Invited, IssuedLink, opens_until
-from consult.waiting import service as waiting
+from consult.scheduling.model import Invited, IssuedLink, PatientNeed, opens_until
 from consult.web.forms import Form, read_form
 from consult.web.params import uuid_in_path
 from consult.web.render import render
 from consult.web.session import require_staff
-from signaling.events import CloseRoom, RemovePerson
+from signaling.events import RemovePerson
 
 routes = web.RouteTableDef()
 
@@ -48,6 +47,7 @@ async def _render_appointment(
         consultation = await consultations.find_consultation_of(conn, appointment_id)
         wishes = await service.list_wishes(conn, [appointment_id])
         mails = await notices.list_mails_of_appointment(conn, appointment_id)
+        changes = await service.list_changes(conn, appointment_id)
     appointment = details.appointment
     response = render(
         request,
@@ -68,6 +68,10 @@ async def _render_appointment(
             "guest_roles": service.GUEST_ROLES,
             "mails": mails,
             "wishes": wishes,
+            "changes": changes,
+            "all_needs": list(PatientNeed),
+            "chosen_needs": form.lists.get("needs", []) if form and "needs_note" in form.values else appointment.needs,
+            "can_move": not appointment.is_cancelled and consultation is None and now < appointment.starts_at,
             "zone": staff.time_zone,
             "now": now,
             "links_open": not appointment.is_cancelled and now < opens_until(appointment.ends_at),
@@ -166,30 +170,19 @@ def _with_link(request: web.Request, link: IssuedLink) -> web.Response:
     return response
 
 
-@routes.get("/appointments/{id}/cancel")
-async def confirm_cancelling(request: web.Request) -> web.Response:
+@routes.post("/appointments/{id}/needs")
+async def set_needs(request: web.Request) -> web.Response:
+    """Write down what the patient needs in the call, as they said it on the telephone."""
     staff = await require_staff(request, StaffRole.SCHEDULER)
     appointment_id = AppointmentId(uuid_in_path(request))
-    async with request.app[POOL].acquire() as conn:
-        details = await service.fetch_appointment(conn, appointment_id)
-    if details.appointment.is_cancelled:
-        return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
-    values = {"details": details, "appointment": details.appointment, "zone": staff.time_zone}
-    return render(request, "staff/appointment_cancel.html", values)
-
-
-@routes.post("/appointments/{id}/cancel")
-async def cancel(request: web.Request) -> web.Response:
-    """Cancel: links end at once, who is in the room is sent out, the patient gets a mail."""
-    staff = await require_staff(request, StaffRole.SCHEDULER)
-    appointment_id = AppointmentId(uuid_in_path(request))
-    now = utc_now()
-    async with request.app[POOL].acquire() as conn, conn.transaction():
-        before = await service.fetch_appointment(conn, appointment_id)
-        lost = await service.cancel(conn, appointment_id, now, by=staff.id)
-        if not before.appointment.is_cancelled and now < before.appointment.ends_at:
-            await notices.queue_cancellation(conn, appointment_id, now)
-            await waiting.follow_cancelled(conn, before.appointment, now)
-    await request.app[BUS].order(CloseRoom(str(appointment_id), "cancelled"))
-    await _send_out(request, appointment_id, lost)
-    return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
+    form = await read_form(request)
+    needs = [need for need in PatientNeed if need.value in form.lists.get("needs", [])]
+    try:
+        async with request.app[POOL].acquire() as conn:
+            await service.fetch_appointment(conn, appointment_id)
+            note = form.values.get("needs_note", "")
+            await service.set_needs(conn, appointment_id, needs, note, by=staff.id, now=utc_now())
+    except InvalidInput as wrong:
+        form.take(wrong)
+        return await _render_appointment(request, staff, appointment_id, form=form, status=422)
+    return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}#needs"})

@@ -1,21 +1,23 @@
-"""Booking a time for a case. The page of an appointment is in `appointment_views`."""
+"""Booking a time for a case: kind, expert or panel, day and time. Moving is in `moving_views`."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+from urllib.parse import urlencode
 
 import asyncpg
 from aiohttp import web
-from babel.dates import format_date
 
+from consult.availability import service as availability
 from consult.cases import service as cases
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
-from consult.domain.errors import ConsultError, InvalidInput, SlotInPast, SlotOutsideHours, SlotTaken
+from consult.domain.errors import ConsultError, InvalidInput
 from consult.domain.ids import CaseId
-from consult.domain.slots import Slot, instant_of
+from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.words import N_
 from consult.keys import POOL
 from consult.notices import service as notices
@@ -23,9 +25,9 @@ from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import keep_link
-from consult.scheduling.model import DEFAULT_LENGTH
+from consult.scheduling.offers_web import CHOOSE_EXPERT, REFUSED, list_offers, nearest_of, wanted_start
 from consult.waiting import service as waiting
-from consult.web.forms import NOT_A_DATE, Form, read_form
+from consult.web.forms import Form, read_form
 from consult.web.params import number_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
@@ -33,13 +35,36 @@ from consult.web.session import require_staff
 routes = web.RouteTableDef()
 
 LENGTHS_MIN = (30, 45, 60, 90)
-DAYS_SHOWN = 7
-DAYS_LOOKED_AHEAD = 60
 
-CHOOSE_TIME = N_("Choose one of the free times.")
-SKIPPED_TIME = N_("The clock skips this time on that day. Choose another one.")
-CHOOSE_EXPERT = N_("Choose an expert.")
-YEARS = range(2000, 2200)  # what lies outside is a slip, and near the ends of the calendar zones cannot be computed
+CHOOSE_PANEL = N_("Choose at least one more expert for a panel.")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen so far. panel: everybody who has to be free, the lead first. minutes: how long the call is.
+
+    usual_min: how long this kind of call usually is with the lead. needs_panel: a panel of one is none yet.
+    """
+
+    kind: ConsultationKind
+    panel: Sequence[Staff]
+    minutes: int
+    usual_min: int
+
+    @property
+    def lead(self) -> Staff:
+        return self.panel[0]
+
+    @property
+    def query(self) -> str:
+        """All that was chosen but the lead, for the address of the page."""
+        others = [("others", one.id) for one in self.panel[1:]]
+        length = [("length", self.minutes)] if self.minutes != self.usual_min else []
+        return urlencode([("kind", self.kind.value), *length, *others])
+
+    @property
+    def needs_panel(self) -> bool:
+        return self.kind is ConsultationKind.PANEL and len(self.panel) < 2
 
 
 @routes.get("/cases/{id:[0-9]+}/book")
@@ -54,24 +79,28 @@ async def book(request: web.Request) -> web.Response:
     staff = await require_staff(request, StaffRole.SCHEDULER)
     case_id = CaseId(number_in_path(request))
     form = await read_form(request)
-    expert_id = form.whole_number("expert", least=1)
+    form.whole_number("expert", least=1)
     minutes = form.whole_number("length", least=10, most=180)
     outside_hours = form.checked("outside_hours")
     now = utc_now()
     async with request.app[POOL].acquire() as conn:
-        expert = await _expert(conn, expert_id)
-        if expert is None:
+        choice = await _choose(conn, await people.list_experts(conn), form.values, form.lists.get("others", []))
+        if choice is None or str(choice.lead.id) != form.values.get("expert"):
             form.wrong("expert", CHOOSE_EXPERT)
-        starts_at = None if expert is None else _wanted_start(form, expert, outside_hours)
-        if not form.errors and expert is not None and starts_at is not None and minutes is not None:
+        elif choice.needs_panel:
+            form.wrong("others", CHOOSE_PANEL)
+        starts_at = None if choice is None else wanted_start(form, choice.lead, outside_hours=outside_hours)
+        if not form.errors and choice is not None and starts_at is not None and minutes is not None:
             try:
                 async with conn.transaction():
                     appointment, link = await service.book(
                         conn,
                         case_id,
-                        expert.id,
+                        choice.lead.id,
                         starts_at,
                         timedelta(minutes=minutes),
+                        kind=choice.kind,
+                        others=[one.id for one in choice.panel[1:]],
                         booked_by=staff.id,
                         now=now,
                         outside_hours=outside_hours,
@@ -80,7 +109,7 @@ async def book(request: web.Request) -> web.Response:
                     await waiting.end_for_booking(conn, case_id, now)
             except InvalidInput as wrong:
                 form.take(wrong)
-            except (SlotTaken, SlotInPast, SlotOutsideHours) as refused:
+            except REFUSED as refused:
                 form.wrong("slot" if not outside_hours else "time", refused.message)
                 return await _render_booking(request, staff, case_id, form=form, refused=refused)
             else:
@@ -88,37 +117,6 @@ async def book(request: web.Request) -> web.Response:
                 keep_link(request, response, link)
                 return response
     return await _render_booking(request, staff, case_id, form=form, status=422)
-
-
-def _wanted_start(form: Form, expert: Staff, outside_hours: bool) -> datetime | None:
-    """Return the instant that was chosen from the list, or typed in the expert's local time."""
-    if not outside_hours:
-        starts_at = _instant_from(form.text("slot", max_chars=40))
-        if starts_at is None:
-            form.wrong("slot", CHOOSE_TIME)
-        return starts_at
-    day, at = form.date("date"), form.clock_time("time")
-    if day is None or at is None:
-        return None
-    if day.year not in YEARS:
-        form.wrong("date", NOT_A_DATE)
-        return None
-    instant = instant_of(datetime.combine(day, at), ZoneInfo(expert.time_zone))
-    if instant is None:
-        form.wrong("time", SKIPPED_TIME)
-    return instant
-
-
-def _instant_from(text: str) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant if instant.tzinfo is not None and instant.year in YEARS else None
-
-
-async def _expert(conn: asyncpg.Connection, expert_id: int | None) -> Staff | None:
-    return next((one for one in await people.list_experts(conn) if one.id == expert_id), None)
 
 
 async def _render_booking(
@@ -132,27 +130,36 @@ async def _render_booking(
 ) -> web.Response:
     now = utc_now()
     chosen = form.values if form else request.query
+    others = form.lists.get("others", []) if form else request.query.getall("others", [])
     async with request.app[POOL].acquire() as conn:
         case = await cases.fetch_case(conn, case_id)
         experts = await people.list_experts(conn)
-        expert = _chosen_expert(experts, chosen.get("expert", ""))
-        minutes = _chosen_length(chosen.get("length", ""))
-        values: dict[str, Any] = {"days": [], "free": [], "first_free": None, "day": None}
-        if expert is not None:
-            values = await _free_days(request, conn, expert, minutes, now, chosen.get("day", ""))
+        choice = await _choose(conn, experts, chosen, others)
+        offers: dict[str, Any] = {}
+        if choice is not None:
+            offers = await list_offers(
+                conn,
+                choice.panel,
+                timedelta(minutes=choice.minutes),
+                record_count=(await cases.fetch_facts(conn, case_id, now)).record_count,
+                now=now,
+                wanted_day=chosen.get("day", ""),
+                words=reader_words(request),
+            )
     return render(
         request,
         "staff/book.html",
         {
-            **values,
+            **offers,
             "case": case,
             "experts": experts,
-            "expert": expert,
-            "minutes": minutes,
+            "choice": choice,
+            "address": f"/cases/{case_id}/book?{choice.query}" if choice else "",
+            "kinds": list(ConsultationKind),
             "lengths": LENGTHS_MIN,
             "patient_zone": case.patient.time_zone,
             "chosen_at": chosen.get("at") or chosen.get("slot") or "",
-            "nearest": refused.values.get("nearest", []) if refused else [],
+            "nearest": nearest_of(refused),
             "values": form.values if form else {},
             "errors": form.errors if form else {},
             "staff_zone": staff.time_zone,
@@ -162,45 +169,22 @@ async def _render_booking(
     )
 
 
-def _chosen_expert(experts: list[Staff], wanted: str) -> Staff | None:
-    for one in experts:
-        if str(one.id) == wanted:
-            return one
-    return experts[0] if experts else None
+async def _choose(conn: asyncpg.Connection, experts: list[Staff], chosen: Any, others: Sequence[str]) -> Choice | None:
+    """Return what an address or a form chose, with the usual where it says nothing; None if there are no experts."""
+    if not experts:
+        return None
+    lead = next((one for one in experts if str(one.id) == chosen.get("expert", "")), experts[0])
+    kinds = {kind.value: kind for kind in ConsultationKind}
+    kind = kinds.get(chosen.get("kind", ""), ConsultationKind.FIRST_REVIEW)
+    panel = [lead]
+    if kind is ConsultationKind.PANEL:
+        panel += [one for one in experts if str(one.id) in others and one.id != lead.id]
+    times = await availability.fetch_times(conn, [lead])
+    usual = times[lead.id].lengths.get(kind, USUAL_LENGTHS[kind])
+    usual_min = int(usual.total_seconds() // 60)
+    return Choice(kind, panel, _length_in(chosen.get("length", "")) or usual_min, usual_min)
 
 
-def _chosen_length(wanted: str) -> int:
+def _length_in(wanted: str) -> int | None:
     minutes = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 4 else 0
-    return minutes if minutes in LENGTHS_MIN else int(DEFAULT_LENGTH.total_seconds() // 60)
-
-
-async def _free_days(
-    request: web.Request, conn: asyncpg.Connection, expert: Staff, minutes: int, now: datetime, wanted_day: str
-) -> dict[str, Any]:
-    """The expert's week around the chosen day, in the expert's zone, and the free times of that day."""
-    zone, language = ZoneInfo(expert.time_zone), reader_words(request).language
-    today = now.astimezone(zone).date()
-    length = timedelta(minutes=minutes)
-    ahead = await service.free_slots(conn, expert.id, today, today + timedelta(days=DAYS_LOOKED_AHEAD), length, now=now)
-    by_day: dict[date, list[Slot]] = {}
-    for slot in ahead:
-        by_day.setdefault(slot.starts_at.astimezone(zone).date(), []).append(slot)
-    first_free = min(by_day, default=None)
-    try:
-        day = date.fromisoformat(wanted_day)
-    except ValueError:
-        day = first_free or today
-    day = min(max(day, today), today + timedelta(days=DAYS_LOOKED_AHEAD - 1))
-    begin = max(today, day - timedelta(days=(day - today).days % DAYS_SHOWN))
-    days = [begin + timedelta(days=number) for number in range(DAYS_SHOWN)]
-    return {
-        "day": day,
-        "days": [
-            {"day": one, "label": format_date(one, "EEE d", language), "count": len(by_day.get(one, []))}
-            for one in days
-        ],
-        "earlier": begin - timedelta(days=DAYS_SHOWN) if begin > today else None,
-        "later": begin + timedelta(days=DAYS_SHOWN),
-        "free": by_day.get(day, []),
-        "first_free": first_free,
-    }
+    return minutes if minutes in LENGTHS_MIN else None

@@ -7,7 +7,7 @@ locked.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -25,6 +25,8 @@ from consult.scheduling.booking_queries import Busy
 
 ONE_DAY = timedelta(days=1)
 NEAR_DAYS = 14
+NEXT_DAYS = 2
+NEAREST = 3
 MAX_DAYS_AHEAD = 366
 
 ABSENT = N_("The expert is absent at this time. Please choose one of the free times.")
@@ -35,14 +37,15 @@ DAY_FULL = N_("The expert takes no more calls on this day. Please choose another
 
 @dataclass(frozen=True, slots=True)
 class Diary:
-    """busy: of the experts; with a capacity of rooms, of everybody. Holds that expired are not among it.
+    """What is so at one moment. busy: of each expert, holds that expired left out.
 
+    full: when as many calls go on as there are rooms.
     has_expired: there are such holds of the experts, whose rows are still in the way of a new one.
     """
 
     times: dict[StaffId, ExpertTime]
-    busy: Sequence[Busy]
-    room_capacity: int | None
+    busy: dict[StaffId, list[Busy]]
+    full: Sequence[Slot] = ()
     has_expired: bool = False
 
     def free_slots(
@@ -69,7 +72,7 @@ class Diary:
         return self.panel_slots(day_from, day_to, length, record_count=record_count, now=now)
 
     def taken(self, expert_id: StaffId) -> list[OfferedSlot]:
-        return [one.time for one in self.busy if one.expert_id == expert_id]
+        return [one.time for one in self.busy[expert_id]]
 
     def raise_unless_free(self, slot: Slot, *, record_count: int, now: datetime) -> None:
         """Raises SlotTaken, RoomsFull or SlotOutsideHours, with a sentence that says why it is not free."""
@@ -82,7 +85,7 @@ class Diary:
 
     def raise_if_taken(self, slot: Slot) -> None:
         """Raises SlotTaken or RoomsFull. This holds outside of the hours too."""
-        if any(one.expert_id in self.times and one.time.during.overlaps(slot) for one in self.busy):
+        if any(one.time.during.overlaps(slot) for taken in self.busy.values() for one in taken):
             raise SlotTaken
         if not self._with_rooms([slot]):
             raise RoomsFull
@@ -91,8 +94,8 @@ class Diary:
         """Return what a call takes of an expert's time: with preparation and buffers, as far as that is free."""
         wanted = self.times[expert_id].rules.blocked(slot, record_count)
         starts_at, ends_at = wanted.starts_at, wanted.ends_at
-        for one in self.busy:
-            if one.expert_id == expert_id and one.time.blocked.overlaps(wanted):
+        for one in self.busy[expert_id]:
+            if one.time.blocked.overlaps(wanted):
                 # Only a call that was arranged outside of the offers gets here: the rest between calls is given up.
                 if one.time.during.starts_at < slot.starts_at:
                     starts_at = max(starts_at, min(one.time.blocked.ends_at, slot.starts_at))
@@ -102,7 +105,7 @@ class Diary:
 
     def overlapped(self, expert_id: StaffId, slot: Slot) -> bool:
         """Whether what is blocked around another call reaches into a time."""
-        return any(one.expert_id == expert_id and one.time.blocked.overlaps(slot) for one in self.busy)
+        return any(one.time.blocked.overlaps(slot) for one in self.busy[expert_id])
 
     def _why_not(self, slot: Slot, *, record_count: int, now: datetime) -> ConsultError:
         for time in self.times.values():
@@ -124,16 +127,15 @@ class Diary:
         return SlotTaken() if any(self.overlapped(one, slot) for one in self.times) else SlotOutsideHours()
 
     def _with_rooms(self, slots: list[Slot]) -> list[Slot]:
-        if self.room_capacity is None or not self.busy:
+        if not self.full:
             return slots
-        full = full_times([(one.owner, one.time.during) for one in self.busy], self.room_capacity)
-        return [slot for slot in slots if not any(one.overlaps(slot) for one in full)]
+        return [slot for slot in slots if not any(one.overlaps(slot) for one in self.full)]
 
 
-def full_times(calls: Collection[tuple[uuid.UUID, Slot]], capacity: int) -> list[Slot]:
-    """Return when as many calls go on as there are rooms. calls: by their owner; a panel's call stands there once."""
+def full_times(calls: Iterable[Slot], capacity: int) -> list[Slot]:
+    """Return when as many calls go on as there are rooms."""
     edges: list[tuple[datetime, int]] = []
-    for during in dict(calls).values():
+    for during in calls:
         edges += [(during.starts_at, 1), (during.ends_at, -1)]
     full: list[Slot] = []
     count, since = 0, None
@@ -159,14 +161,48 @@ async def read_diary(
 ) -> Diary:
     """Return what is so from day_from to day_to and on the days beside. apart_from: whose time does not count."""
     times = await availability.fetch_times(conn, experts)
-    # A day somewhere on earth begins up to 14 hours before and ends up to 12 hours after that of UTC.
-    widest = Slot(_utc(day_from) - ONE_DAY, _utc(day_to) + 2 * ONE_DAY)
-    busy, room_capacity = await queries.list_busy(conn, list(times), widest)
-    good = [one for one in busy if one.expires_at is None or one.expires_at > now]
-    has_expired = len(good) < len(busy) and any(
-        one.expert_id in times and one.expires_at is not None and one.expires_at <= now for one in busy
-    )
-    return Diary(times, [one for one in good if one.owner not in apart_from], room_capacity, has_expired)
+    rows, room_capacity = await queries.list_busy(conn, list(times), _widest(day_from, day_to))
+    busy: dict[StaffId, list[Busy]] = {expert_id: [] for expert_id in times}
+    calls: dict[uuid.UUID, Slot] = {}  # a panel's call stands here once
+    has_expired = False
+    for one in rows:
+        if one.expires_at is not None and one.expires_at <= now:
+            has_expired = has_expired or one.expert_id in busy
+        elif one.owner not in apart_from:
+            calls[one.owner] = one.time.during
+            if one.expert_id in busy:
+                busy[one.expert_id].append(one)
+    full = [] if room_capacity is None else full_times(calls.values(), room_capacity)
+    return Diary(times, busy, full, has_expired)
+
+
+async def list_free(
+    conn: asyncpg.Connection,
+    experts: Sequence[Staff],
+    day_from: date,
+    day_to: date,
+    length: timedelta,
+    *,
+    record_count: int,
+    now: datetime,
+) -> dict[StaffId, list[Slot]]:
+    """Return the free times of each expert: what their diary says, read in bulk."""
+    taken, room_capacity = await queries.list_taken(conn, [one.id for one in experts], _widest(day_from, day_to), now)
+    if room_capacity is not None:
+        diary = await read_diary(conn, experts, day_from, day_to, now=now)
+        return {
+            one.id: diary.free_slots(one.id, day_from, day_to, length, record_count=record_count, now=now)
+            for one in experts
+        }
+    return {
+        expert_id: [
+            offer.during
+            for offer in free_slots(
+                time, taken[expert_id], day_from, day_to, length, record_count=record_count, now=now
+            )
+        ]
+        for expert_id, time in (await availability.fetch_times(conn, experts)).items()
+    }
 
 
 async def find_nearest(
@@ -178,12 +214,23 @@ async def find_nearest(
     now: datetime,
     apart_from: Collection[uuid.UUID | None] = (),
 ) -> list[Slot]:
-    """Return the free times closest to one that cannot be had."""
-    day = slot.starts_at.date()
-    day_from, day_to = max(day - NEAR_DAYS * ONE_DAY, now.date()), day + NEAR_DAYS * ONE_DAY
-    diary = await read_diary(conn, experts, day_from, day_to, now=now, apart_from=apart_from)
-    length = slot.ends_at - slot.starts_at
-    return nearest(diary.slots(day_from, day_to, length, record_count=record_count, now=now), slot.starts_at)
+    """Return the free times closest to one that cannot be had: mostly near, so two weeks are looked at last."""
+    day, length = slot.starts_at.date(), slot.ends_at - slot.starts_at
+    for around in (NEXT_DAYS, NEAR_DAYS):
+        day_from, day_to = max(day - around * ONE_DAY, now.date()), day + around * ONE_DAY
+        diary = await read_diary(conn, experts, day_from, day_to, now=now, apart_from=apart_from)
+        found = nearest(
+            diary.slots(day_from, day_to, length, record_count=record_count, now=now), slot.starts_at, NEAREST
+        )
+        # What lies within a day is seen whole, however far the expert's day is from that of UTC.
+        if len(found) == NEAREST and all(abs(one.starts_at - slot.starts_at) <= ONE_DAY for one in found):
+            break
+    return found
+
+
+def _widest(day_from: date, day_to: date) -> Slot:
+    """Return the time in which days lie: one somewhere on earth begins 14 hours before, or ends 12 after, UTC's."""
+    return Slot(_utc(day_from) - ONE_DAY, _utc(day_to) + 2 * ONE_DAY)
 
 
 def _utc(day: date) -> datetime:

@@ -180,12 +180,13 @@ class IssuedLink:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An appointment after its move. link: the patient's new one. guest_links: by person_id.
+    """An appointment after its move. was: before it. link: the patient's new one. guest_links: by person_id.
 
     lost: the person_ids whose earlier links ended; who is in the room with one has to be removed by RemovePerson.
     """
 
     appointment: Appointment
+    was: Appointment
     link: IssuedLink
     guest_links: dict[str, IssuedLink]
     lost: list[str]

@@ -84,6 +84,7 @@ async def move(
         raise NotFound("appointment")
     return Moved(
         appointment=after.appointment,
+        was=was,
         link=next(one.link.issued(was.number) for one in invited if one.role == "patient"),
         guest_links={str(one.person_id): one.link.issued(was.number) for one in invited if one.role != "patient"},
         lost=lost,

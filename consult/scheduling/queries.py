@@ -60,7 +60,7 @@ left join staff s on s.id = n.by_staff
 left join staff f on f.id = n.from_expert
 left join staff t on t.id = n.to_expert
 where n.appointment_id = $1
-order by n.changed_at, n.id
+order by n.number
 """
 
 # Whom a new link may go to: the next or latest appointment with this number, or with this patient's address.

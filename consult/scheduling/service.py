@@ -18,7 +18,7 @@ from consult.domain.slots import Slot
 from consult.people.model import Staff
 from consult.scheduling import queries
 from consult.scheduling.booking import book, cancel, set_needs
-from consult.scheduling.diary import MAX_DAYS_AHEAD, read_diary
+from consult.scheduling.diary import MAX_DAYS_AHEAD, list_free, read_diary
 from consult.scheduling.holds import fetch_hold, hold, release, tidy_holds
 from consult.scheduling.invitations import (
     GUEST_ROLES,
@@ -96,11 +96,7 @@ async def list_free_slots(
     record_count: of the case, on which the experts' preparation depends.
     """
     day_to = min(day_to, day_from + timedelta(days=MAX_DAYS_AHEAD))
-    diary = await read_diary(conn, experts, day_from, day_to, now=now)
-    return {
-        expert.id: diary.free_slots(expert.id, day_from, day_to, length, record_count=record_count, now=now)
-        for expert in experts
-    }
+    return await list_free(conn, experts, day_from, day_to, length, record_count=record_count, now=now)
 
 
 async def list_panel_slots(

