@@ -32,9 +32,16 @@ from consult.settings import Settings, read_settings
 SECRET = "a secret for tests, long enough for anything"
 # Browser tests that hold no call, and so may run beside others.
 PAGE_TESTS = {
-    "test_boards.py", "test_matching_pages.py", "test_message_pages.py", "test_moving_pages.py",
-    "test_patient_changes.py", "test_patient_pages.py", "test_slow_upload.py", "test_spanish.py",
-    "test_staff_pages.py", "test_waiting_pages.py",
+    "test_boards.py",
+    "test_matching_pages.py",
+    "test_message_pages.py",
+    "test_moving_pages.py",
+    "test_patient_changes.py",
+    "test_patient_pages.py",
+    "test_slow_upload.py",
+    "test_spanish.py",
+    "test_staff_pages.py",
+    "test_waiting_pages.py",
 }
 
 
