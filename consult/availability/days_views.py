@@ -18,6 +18,7 @@ from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people.model import Staff
+from consult.waiting import service as waiting
 from consult.web.forms import NOT_A_TIME, Form, read_form
 
 routes = web.RouteTableDef()
@@ -45,8 +46,9 @@ async def set_day(request: web.Request) -> web.Response:
     expert = await expert_of(request)
     form = await read_form(request)
     if (gone := _day(form.values.get("remove", ""))) is not None:
-        async with request.app[POOL].acquire() as conn:
+        async with request.app[POOL].acquire() as conn, conn.transaction():
             await changes.forget_day(conn, expert.id, gone)
+            await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "days")
     day = form.date("day")
     blocks = _blocks(form, day or date(2000, 1, 3))
@@ -56,8 +58,9 @@ async def set_day(request: web.Request) -> web.Response:
         form.wrong("block-0", HOURS_OR_NONE)
     if day is not None and not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn:
+            async with request.app[POOL].acquire() as conn, conn.transaction():
                 await changes.set_day(conn, expert.id, day, blocks, today=_today(expert))
+                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             form.take(wrong)
         else:
@@ -94,8 +97,9 @@ async def add_absence(request: web.Request) -> web.Response:
     form = await read_form(request)
     if "remove" in form.values:
         if (gone := _uuid(form.values["remove"])) is not None:
-            async with request.app[POOL].acquire() as conn:
+            async with request.app[POOL].acquire() as conn, conn.transaction():
                 await changes.remove_absence(conn, expert.id, gone)
+                await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "absences")
     day_from, time_from = form.date("day_from"), form.clock_time("time_from", required=False)
     day_to, time_to = form.date("day_to"), _end(form, "time_to")
@@ -133,8 +137,9 @@ async def add_travel(request: web.Request) -> web.Response:
     expert = await expert_of(request)
     form = await read_form(request)
     if (gone := _day(form.values.get("remove", ""))) is not None:
-        async with request.app[POOL].acquire() as conn:
+        async with request.app[POOL].acquire() as conn, conn.transaction():
             await changes.remove_travel(conn, expert.id, gone)
+            await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "travel")
     day_from, day_to = form.date("day_from"), form.date("day_to")
     typed = form.text("zone", required=True)
@@ -143,8 +148,9 @@ async def add_travel(request: web.Request) -> web.Response:
         form.wrong("zone", NO_SUCH_ZONE)
     if day_from is not None and day_to is not None and zone is not None and not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn:
+            async with request.app[POOL].acquire() as conn, conn.transaction():
                 await changes.add_travel(conn, expert.id, Travel(day_from, day_to, zone), today=_today(expert))
+                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             form.take(wrong)
         else:

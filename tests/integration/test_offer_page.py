@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -322,3 +323,13 @@ async def test_what_is_freed_on_the_pages_is_offered_on(server: Server, client: 
     assert datetime.fromisoformat(first["starts_at"]) == slots[-1].starts_at
     await send(client, f"/appointments/{booked.id}/cancel", {"reason": "ill"})
     assert len(await queued()) == 1  # cancelled twice, freed once
+    path = f"/experts/{clinic.expert}"
+    hours = [("weekday", "5"), ("starts", "09:00"), ("ends", "12:00")]
+    assert (await send(client, f"{path}/hours", hours, page=f"{path}/hours"))[0] == 303
+    assert (await send(client, f"{path}/absences", {"remove": str(uuid.uuid4())}))[0] == 303
+    assert (await send(client, f"{path}/days", {"remove": "2031-05-02"}))[0] == 303
+    assert (await send(client, f"{path}/travel", {"remove": "2031-05-02"}))[0] == 303
+    stretches = await queued()
+    assert len(stretches) == 5
+    ahead = [datetime.fromisoformat(one["ends_at"]) - now for one in stretches[1:]]
+    assert min(ahead) > timedelta(days=100)  # whatever is free in the next months
