@@ -51,7 +51,7 @@ async def set_day(request: web.Request) -> web.Response:
             await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "days")
     day = form.date("day")
-    blocks = _blocks(form, day or date(2000, 1, 3))
+    blocks = _blocks(form, day or _today(expert))
     if form.checked("none") and blocks:
         form.wrong("none", NOT_BOTH)
     elif not form.checked("none") and not blocks and not form.errors:
@@ -59,10 +59,12 @@ async def set_day(request: web.Request) -> web.Response:
     if day is not None and not form.errors:
         try:
             async with request.app[POOL].acquire() as conn, conn.transaction():
-                await changes.set_day(conn, expert.id, day, blocks, today=_today(expert))
+                await changes.set_day(conn, expert.id, day, list(blocks.values()), today=_today(expert))
                 await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
-            form.take(wrong)
+            for name, sentence in wrong.fields.items():
+                nth = name.removeprefix("block-")
+                form.wrong(f"block-{list(blocks)[int(nth)]}" if nth.isdigit() else name, sentence)
         else:
             return saved(expert, "days")
     return await _show_days(request, expert, form)
@@ -171,9 +173,9 @@ def _typed(form: Form) -> list[Stretch]:
     return [Stretch(starts.strip()[:20], ends.strip()[:20]) for starts, ends in zip(*columns, strict=False)]
 
 
-def _blocks(form: Form, day: date) -> list[WorkingBlock]:
-    """Return the stretches of a day that were typed; wrong ones are marked."""
-    blocks: list[WorkingBlock] = []
+def _blocks(form: Form, day: date) -> dict[int, WorkingBlock]:
+    """Return the stretches of a day that were typed, by their place; wrong ones are marked."""
+    blocks: dict[int, WorkingBlock] = {}
     for place, typed in enumerate(_typed(form)):
         if not typed.starts and not typed.ends:
             continue
@@ -188,7 +190,7 @@ def _blocks(form: Form, day: date) -> list[WorkingBlock]:
             continue
         if block.ends < block.starts and block.ends != time():
             form.wrong(name, ACROSS_MIDNIGHT)
-        blocks.append(block)
+        blocks[place] = block
     return blocks
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -33,20 +33,6 @@ def day_bounds(day: date, zone: ZoneInfo) -> Slot:
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     # Where the clock skips midnight, the zone's arithmetic gives the first instant after the gap.
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
-
-
-def free_of(slots: Iterable[Slot], taken: Sequence[Slot], now: datetime) -> list[Slot]:
-    """Return the slots that begin after now and overlap nothing taken."""
-    busy = sorted(taken)
-    free: list[Slot] = []
-    first = 0
-    for slot in sorted(slots):
-        while first < len(busy) and busy[first].ends_at <= slot.starts_at:
-            first += 1
-        is_taken = first < len(busy) and busy[first].starts_at < slot.ends_at
-        if slot.starts_at > now and not is_taken:
-            free.append(slot)
-    return free
 
 
 def nearest(slots: Iterable[Slot], wanted_at: datetime, count: int = 3) -> list[Slot]:

@@ -75,6 +75,7 @@ async def test_an_absence_over_a_booked_call_is_kept_and_names_the_call(
         ("days", {"day": "+5", "none": "1", "starts": "09:00", "ends": "10:00"}, "none", "There are hours below"),
         ("days", {"day": "+5", "starts": "22:00", "ends": "02:00"}, "block-0", "across midnight"),
         ("days", {"day": "+5", "starts": "22:00", "ends": ""}, "block-0", "Enter a start and an end"),
+        ("days", {"day": "+5", "starts": "08:00", "ends": "08:00"}, "block-0", "must be later than the start"),
         ("days", {"day": "2027-02-29", "none": "1"}, "day", "only in leap years"),
         ("days", {"day": "2001-02-01", "none": "1"}, "day", "This day is over"),
         ("hours", {"weekday": "1", "starts": "22:00", "ends": "02:00"}, "row-0", "across midnight"),

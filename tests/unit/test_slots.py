@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from consult.availability.model import ExpertTime, WorkingBlock, free_slots, wrong_blocks
+from consult.availability.model import (
+    ExpertRules,
+    ExpertTime,
+    OfferedSlot,
+    Travel,
+    WorkingBlock,
+    free_slots,
+    wrong_blocks,
+)
 from consult.domain.ids import StaffId
-from consult.domain.slots import Slot, day_bounds, free_of, instant_of, nearest
+from consult.domain.slots import Slot, day_bounds, instant_of, nearest
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SPRING = date(2026, 3, 29)  # 02:00 becomes 03:00
@@ -20,7 +29,7 @@ EARLY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def hours(weekday: int, starts: str, ends: str) -> WorkingBlock:
-    return WorkingBlock(weekday, time.fromisoformat(starts), time.fromisoformat(ends))
+    return WorkingBlock(weekday, clock_time.fromisoformat(starts), clock_time.fromisoformat(ends))
 
 
 def slots_of(blocks: list[WorkingBlock], zone: ZoneInfo, day_from: date, day_to: date, length: timedelta) -> list[Slot]:
@@ -77,18 +86,44 @@ def test_a_day_has_23_or_25_hours_when_the_clock_jumps() -> None:
     assert day_bounds(AUTUMN, BERLIN).ends_at - day_bounds(AUTUMN, BERLIN).starts_at == timedelta(hours=25)
 
 
-def test_what_is_taken_or_past_is_not_free() -> None:
+def test_what_is_taken_or_past_is_not_free_and_the_rest_is_filled_from_its_start() -> None:
     monday = date(2026, 3, 9)
-    slots = slots_of([hours(0, "09:00", "12:00")], BERLIN, monday, monday, HALF_HOUR)
-    taken = [Slot(slots[2].starts_at + timedelta(minutes=10), slots[2].ends_at + timedelta(minutes=10))]
-    free = free_of(slots, taken, now=slots[0].starts_at)
-    assert local_times(free, BERLIN) == ["09:30", "11:00", "11:30"]
+    time = ExpertTime(StaffId(1), BERLIN, [hours(0, "09:00", "12:00")])
+    nine = datetime(2026, 3, 9, 8, tzinfo=UTC)
+    call = Slot(nine + timedelta(minutes=70), nine + timedelta(minutes=100))
+    free = free_slots(time, [OfferedSlot(call, call)], monday, monday, HALF_HOUR, record_count=0, now=nine)
+    assert local_times([one.during for one in free], BERLIN) == ["09:30", "10:40", "11:10"]
 
 
 def test_touching_appointments_do_not_overlap() -> None:
     one = Slot(EARLY, EARLY + HOUR)
     assert not one.overlaps(Slot(EARLY + HOUR, EARLY + 2 * HOUR))
-    assert free_of([one], [Slot(EARLY + HOUR, EARLY + 2 * HOUR)], EARLY - HOUR) == [one]
+
+
+def test_preparation_and_buffers_lie_within_the_hours_and_grow_with_the_records() -> None:
+    monday = date(2026, 3, 9)
+    minutes = timedelta(minutes=1)
+    rules = ExpertRules(
+        buffer_after=10 * minutes, preparation=15 * minutes, preparation_per_record=3 * minutes,
+        preparation_most=40 * minutes,
+    )  # fmt: skip
+    assert [rules.preparation_for(count) // minutes for count in (0, 1, 2, 9, 1000)] == [15, 20, 25, 40, 40]
+    time = ExpertTime(StaffId(1), BERLIN, [hours(0, "09:00", "12:00")], rules)
+    free = free_slots(time, [], monday, monday, HOUR, record_count=2, now=EARLY + timedelta(days=6 * 365))
+    assert local_times([one.during for one in free], BERLIN) == ["09:25"]
+    assert local_times([one.blocked for one in free], BERLIN) == ["09:00"]
+    assert free[0].blocked.ends_at == free[0].during.ends_at + 10 * minutes
+
+
+def test_on_a_journey_hours_are_local_there_and_shared_hours_are_offered_once() -> None:
+    tuesday = date(2026, 3, 10)
+    week = [WorkingBlock(weekday, clock_time(0), clock_time(0)) for weekday in range(7)]
+    journey = Travel(tuesday, tuesday, ZoneInfo("Asia/Tokyo"))
+    time = ExpertTime(StaffId(1), BERLIN, week, travels=[journey])
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    free = free_slots(time, [], tuesday - timedelta(days=1), tuesday, HOUR, record_count=0, now=now)
+    starts = [one.during.starts_at for one in free]
+    assert starts == [datetime(2026, 3, 8, 23, tzinfo=UTC) + number * HOUR for number in range(40)]
 
 
 def test_the_nearest_slots_come_in_the_order_of_time() -> None:
