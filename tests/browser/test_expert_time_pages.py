@@ -59,13 +59,13 @@ async def test_an_experts_time_can_be_read_by_everybody(server: Server, width: i
             await page.locator("main form:has(.button-main) .button-main").click()
             if part in ("days", "absences", "travel"):
                 await expect(page.get_by_role("alert")).to_be_visible()
-                await check_look(page, f"time-{part}-wrong")
+                await check_look(page, f"time-{part}-wrong", small_targets=True)
 
 
 async def look(page: Page, server: Server, clinic: Clinic, part: str, state: str) -> None:
     await page.goto(f"{server.url}/experts/{clinic.expert}/{part}")
     await expect(page.locator(".part-nav [aria-current]")).to_have_count(1)
-    await check_look(page, f"time-{part}-{state}")
+    await check_look(page, f"time-{part}-{state}", small_targets=True)
 
 
 async def test_an_absence_is_entered_by_keyboard_alone(server: Server) -> None:
@@ -77,9 +77,9 @@ async def test_an_absence_is_entered_by_keyboard_alone(server: Server) -> None:
         await sign_in(page, "brandt@clinic.example", PASSWORD)
         await page.goto(f"{server.url}/experts/{clinic.expert}/absences")
         await page.get_by_label("From day").focus()
-        await page.keyboard.type(f"{day:%d%m%Y}")  # en-GB: the parts of a date follow each other
+        await page.keyboard.type(f"{day:%m%d%Y}")  # in the order of the browser's own language
         await page.get_by_label("To day").focus()
-        await page.keyboard.type(f"{day:%d%m%Y}")
+        await page.keyboard.type(f"{day:%m%d%Y}")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("status")).to_contain_text("This is saved.")
         await expect(page.locator(".time-list > li")).to_have_count(1)
