@@ -22,6 +22,7 @@ from consult.scheduling.claims import (
     claim,
     experts_of,
     gather,
+    offering_others,
     one_transaction,
     refuse_long_reason,
     refuse_wrong_time,
@@ -57,7 +58,7 @@ async def book(
     wish = Wish(case_id, expert_ids, slot, now, outside_hours, hold_id=hold_id)
     refuse_wrong_time(wish)
     party = await gather(conn, wish)
-    async with one_transaction(conn):
+    async with offering_others(conn, wish, party), one_transaction(conn):
         diary = await claim(conn, wish, party)
         blocked = {one: diary.blocked(one, slot, record_count=party.record_count) for one in expert_ids}
         appointment_id = AppointmentId(uuid.uuid4())

@@ -103,6 +103,17 @@ async def gather(conn: asyncpg.Connection, wish: Wish) -> Party:
     return party
 
 
+@contextlib.asynccontextmanager
+async def offering_others(conn: asyncpg.Connection, wish: Wish, party: Party) -> AsyncIterator[None]:
+    """Have a refusal name the closest free times. They are looked up when our own locks are given back."""
+    try:
+        yield
+    except (SlotTaken, RoomsFull) as refused:
+        if "nearest" in refused.values:
+            raise
+        raise type(refused)(nearest=await _nearest(conn, wish, party)) from None
+
+
 async def claim(conn: asyncpg.Connection, wish: Wish, party: Party, *, also: Sequence[StaffId] = ()) -> Diary:
     """Lock the experts and return their diary, in which the wanted time is free. also: whose time is given back."""
     await availability.lock_experts(conn, {*wish.expert_ids, *also})
@@ -114,15 +125,18 @@ async def claim(conn: asyncpg.Connection, wish: Wish, party: Party, *, also: Seq
     day = wish.slot.starts_at.date()
     experts = [party.experts[one] for one in wish.expert_ids]
     diary = await read_diary(
-        conn, experts, day - ONE_DAY, day + ONE_DAY, now=wish.now, apart_from=(wish.own, wish.hold_id)
+        conn,
+        experts,
+        day - ONE_DAY,
+        day + ONE_DAY,
+        now=wish.now,
+        apart_from=(wish.own, wish.hold_id),
+        wanted=wish.slot,
     )
-    try:
-        if wish.outside_hours:
-            diary.raise_if_taken(wish.slot)
-        else:
-            diary.raise_unless_free(wish.slot, record_count=party.record_count, now=as_of)
-    except (SlotTaken, RoomsFull) as refused:
-        raise type(refused)(nearest=await _nearest(conn, wish, party)) from None
+    if wish.outside_hours:
+        diary.raise_if_taken(wish.slot)
+    else:
+        diary.raise_unless_free(wish.slot, record_count=party.record_count, now=as_of)
     if diary.has_expired:
         await queries.delete_expired(conn, sorted(wish.expert_ids), wish.now)
     if wish.outside_hours and any(diary.overlapped(one, wish.slot) for one in wish.expert_ids):

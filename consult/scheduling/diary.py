@@ -158,11 +158,14 @@ async def read_diary(
     *,
     now: datetime,
     apart_from: Collection[uuid.UUID | None] = (),
+    wanted: Slot | None = None,
 ) -> Diary:
-    """Return what is so from day_from to day_to and on the days beside. apart_from: whose time does not count."""
-    times = await availability.fetch_times(conn, experts)
-    rows, room_capacity = await queries.list_busy(conn, list(times), _widest(day_from, day_to))
-    busy: dict[StaffId, list[Busy]] = {expert_id: [] for expert_id in times}
+    """Return what is so from day_from to day_to and on the days beside. apart_from: whose time does not count.
+
+    wanted: raises SlotTaken as soon as it is seen that somebody has a call in this time.
+    """
+    busy: dict[StaffId, list[Busy]] = {expert.id: [] for expert in experts}
+    rows, room_capacity = await queries.list_busy(conn, list(busy), _widest(day_from, day_to))
     calls: dict[uuid.UUID, Slot] = {}  # a panel's call stands here once
     has_expired = False
     for one in rows:
@@ -172,8 +175,10 @@ async def read_diary(
             calls[one.owner] = one.time.during
             if one.expert_id in busy:
                 busy[one.expert_id].append(one)
+                if wanted is not None and one.time.during.overlaps(wanted):
+                    raise SlotTaken
     full = [] if room_capacity is None else full_times(calls.values(), room_capacity)
-    return Diary(times, busy, full, has_expired)
+    return Diary(await availability.fetch_times(conn, experts), busy, full, has_expired)
 
 
 async def list_free(

@@ -20,6 +20,7 @@ from consult.scheduling.claims import (
     experts_of,
     fetch_hold,
     gather,
+    offering_others,
     one_transaction,
     refuse_wrong_time,
     slot_of,
@@ -52,7 +53,7 @@ async def hold(
     wish = Wish(case_id, wanted, slot, now, own=moving)
     refuse_wrong_time(wish)
     party = await gather(conn, wish)
-    async with one_transaction(conn):
+    async with offering_others(conn, wish, party), one_transaction(conn):
         diary = await claim(conn, wish, party)
         held = Hold(HoldId(uuid.uuid4()), case_id, moving, kind, wanted, slot, now, expires_at)
         blocked = {one: diary.blocked(one, slot, record_count=party.record_count) for one in wanted}

@@ -17,6 +17,7 @@ from consult.scheduling.claims import (
     claim,
     experts_of,
     gather,
+    offering_others,
     one_transaction,
     refuse_long_reason,
     refuse_wrong_time,
@@ -62,7 +63,7 @@ async def move(
         raise InvalidInput({"slot": N_("This is the time that it has already. Choose another one.")})
     refuse_wrong_time(wish)
     party = await gather(conn, wish)
-    async with one_transaction(conn):
+    async with offering_others(conn, wish, party), one_transaction(conn):
         diary = await claim(conn, wish, party, also=was.expert_ids)
         before = await _lock_as_seen(conn, appointment_id, sequence)
         blocked = {one: diary.blocked(one, slot, record_count=party.record_count) for one in wish.expert_ids}
