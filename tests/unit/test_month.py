@@ -28,7 +28,7 @@ def test_a_month_begins_on_a_monday_and_counts_each_day() -> None:
     assert days[0].day == date(2026, 2, 23)
     assert days[-1].day == date(2026, 4, 5)
     assert {day.day: day.count for day in days if day.count} == {MARCH: 2}
-    assert [day.day for day in days if day.is_inside][0] == date(2026, 3, 1)
+    assert next(day.day for day in days if day.is_inside) == date(2026, 3, 1)
     assert not any(day.is_open for day in days if day.day < MARCH)
 
 
