@@ -71,7 +71,7 @@ async def test_the_month_counts_free_times_and_leads_to_the_next_free_day(
 ) -> None:
     day = at_nine().date()
     page = await read(scheduler, f"/cases/{clinic.case}/book?expert={clinic.expert}&day={day}")
-    assert re.search(rf'day={day}" aria-current="date"><b>{day.day}</b><span>4 free<', page)
+    assert re.search(rf'day={day}" aria-current="date"><b>{day.day}</b><span class="month-words">4 free<', page)
     async with database.pool.acquire() as conn:
         for place in range(4):
             await book_one(conn, clinic, at_nine() + place * LENGTH, now=utc_now())
