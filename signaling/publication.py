@@ -215,11 +215,14 @@ class Publication:
         if not self._missing or self.ssrc is None:
             return
         again = []
-        for sequence, (first_ms, asked_ms, times) in list(self._missing.items()):
-            if times >= MAX_NACKS or now_ms - first_ms > MISSED_MS:
+        asked_before_ms, missed_before_ms = now_ms - self._patience_ms, now_ms - MISSED_MS
+        # Hundreds for each track of each call, if it is this machine that cannot keep up: most are looked at only.
+        due = [item for item in self._missing.items() if item[1][1] <= asked_before_ms or item[1][0] < missed_before_ms]
+        for sequence, (first_ms, _, times) in due:
+            if times >= MAX_NACKS or first_ms < missed_before_ms:
                 del self._missing[sequence]
                 self.request_keyframe(now_ms)
-            elif now_ms - asked_ms >= self._patience_ms:
+            else:
                 self._missing[sequence] = _Missing(first_ms, now_ms, times + 1)
                 again.append(sequence)
         self._ask_again(again)
