@@ -166,19 +166,19 @@ async def test_two_moves_before_the_mail_went_out_are_told_as_one(
     ]  # fmt: skip
 
 
-async def test_a_change_is_in_the_recipients_zone_and_language(
+async def test_a_mail_is_in_its_recipients_zone_and_language(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:
-    _clinic, appointment = await book(database)
+    await book(database)
     await database.pool.execute("update patients set language = 'es', time_zone = 'America/Bogota'")
     async with mail_server() as server:
         settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
-        async with database.pool.acquire() as conn:
-            await notices.queue_change(conn, appointment.id, utc_now())
         await send_all(database, settings)
         await send_all(database, settings, audience="expert")
     to_patient = next(one for one in server.taken if one["To"] == "ana@example.org")
-    assert to_patient["Content-Language"] == "es"
+    text = to_patient.get_body(("plain",))
+    assert text["Content-Language"] == "es"
+    assert "hora de Colombia" in text.get_content()
     assert b"TZID:America/Bogota" in entry_of(to_patient)
     to_expert = next(one for one in server.taken if one["To"] == "brandt@clinic.example")
     assert b"TZID:Europe/Berlin" in entry_of(to_expert)
