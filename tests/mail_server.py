@@ -9,6 +9,7 @@ import email
 import email.policy
 import ipaddress
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -69,16 +70,17 @@ async def mail_server(
         return AuthResult(success=data.password == (password or "").encode())
 
     def protocol() -> SMTP:
-        return SMTP(
-            server,
-            hostname="mx.test",
-            ident="test",
-            tls_context=starttls,
-            require_starttls=starttls is not None,
-            authenticator=authenticate if password else None,
-            auth_required=password is not None,
-            auth_require_tls=False,
-        )
+        with warnings.catch_warnings(action="ignore"):  # it warns of passwords without TLS
+            return SMTP(
+                server,
+                hostname="mx.test",
+                ident="test",
+                tls_context=starttls,
+                require_starttls=starttls is not None,
+                authenticator=authenticate if password else None,
+                auth_required=password is not None,
+                auth_require_tls=False,
+            )
 
     listening = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]

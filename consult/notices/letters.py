@@ -151,8 +151,8 @@ def _mail(head: Head, subject: str, paragraphs: list[str]) -> EmailMessage:
     message["Date"] = format_datetime(head.now)
     message["Message-ID"] = f"<{head.mail_id}@{urlsplit(head.settings.public_url).hostname}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = head.words.language
     message.set_content("\n\n".join(paragraphs) + "\n", cte="quoted-printable")
+    message["Content-Language"] = head.words.language  # set_content drops one that was there before
     message.add_alternative(_html(paragraphs, head.words.language), subtype="html", cte="quoted-printable")
     return message
 

@@ -202,7 +202,7 @@ async def test_a_refused_recipient_has_bounced_at_once_and_leaves_no_link(
 @pytest.mark.parametrize(
     ("answers", "data_answers", "failure"),
     [
-        (["451 4.7.1 greylisted, come back later"], [], "SMTPRecipientsRefused"),
+        (["451 4.7.1 greylisted, come back later"], [], "SMTPRecipientRefused"),
         ([""], [], "SMTPServerDisconnected"),
         ([], ["452 4.3.1 disk full"], "SMTPDataError"),
     ],
