@@ -67,7 +67,7 @@ async def mail_server(
     server = MailServer()
 
     def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=data.password == (password or "").encode())
+        return AuthResult(success=data.password == (password or "").encode(), handled=False)
 
     def protocol() -> SMTP:
         with warnings.catch_warnings(action="ignore"):  # it warns of passwords without TLS
