@@ -5,13 +5,9 @@ GET changes nothing: a time is kept, given back and taken by forms. Days and tim
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import babel.dates
 from aiohttp import web
 
 from consult.domain.clock import utc_now
@@ -28,22 +24,21 @@ from consult.domain.errors import (
     TooManyTries,
 )
 from consult.domain.ids import HoldId
-from consult.domain.slots import Slot
 from consult.domain.words import N_
 from consult.keys import BUS, LIMITER, POOL, SETTINGS
 from consult.notices import service as notices
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes as changes
 from consult.scheduling.model import AppointmentDetails, Hold, Visit
+from consult.scheduling.visit_days import by_day, local_day, month_of, time_choices
 from consult.scheduling.visit_own_views import hint_of
 from consult.scheduling.visit_patient import find_left_visit, for_patients, lead_on, read_own_form, require_patient, to
 from consult.scheduling.visit_times import in_one_line, say_instant, zone_of
 from consult.waiting import service as waiting
 from consult.web.address import client_address
 from consult.web.params import uuid_in_path
-from consult.web.render import clock_time, reader_words, render, zone, zone_name
+from consult.web.render import clock_time, reader_words, render
 from consult.web.session import VISIT_COOKIE, find_visit, read_cookie, start_visit
-from consult.web.words import Words
 from signaling.events import RemovePerson
 
 routes = web.RouteTableDef()
@@ -55,23 +50,6 @@ CHOOSE_TIME = N_("Please choose one of these times.")
 CANNOT_BE_HAD = (SlotTaken, SlotInPast, SlotOutsideHours, RoomsFull)
 TOO_LATE = (ChangesClosed, AppointmentStarted)
 YEARS = range(2000, 2200)
-
-
-@dataclass(frozen=True, slots=True)
-class FreeDay:
-    """A day of the patient's with free times. label: Thursday 26 November."""
-
-    day: date
-    label: str
-    slots: Sequence[Slot]
-
-
-@dataclass(frozen=True, slots=True)
-class TimeChoice:
-    """value: the instant. label: 15:30; where the clock shows it twice that day, with the zone's name then."""
-
-    value: str
-    label: str
 
 
 @routes.get("/visit/change")
@@ -196,7 +174,7 @@ async def give_time_back(request: web.Request, visit: Visit) -> web.Response:
     async with request.app[POOL].acquire() as conn, conn.transaction():
         try:
             hold = await changes.fetch_own_hold(conn, visit.appointment_id, HoldId(uuid_in_path(request, "hold")), now)
-            day = f"?day={_day_of(hold.slot, visit)}"
+            day = f"?day={local_day(hold.slot.starts_at, zone_of(visit))}"
         except HoldExpired:
             pass  # it went back by itself
         await changes.give_back(conn, visit.appointment_id, now)
@@ -256,7 +234,7 @@ async def _show_refused(
 ) -> web.Response:
     """The times again, with what is so; those of the day that was wanted, if there are any left."""
     sentence = reader_words(request).say(refused.message)
-    day = None if wanted_at is None else wanted_at.astimezone(zone(zone_of(visit))).date()
+    day = None if wanted_at is None else local_day(wanted_at, zone_of(visit))
     return await _show_times(request, visit, problem=sentence, day=day, status=refused.status)
 
 
@@ -268,62 +246,20 @@ async def _show_times(
         details = await scheduling.fetch_appointment(conn, visit.appointment_id)
         if now > await changes.changes_until(conn, details.appointment):
             return to(CHANGE)
-        days = _by_day(await changes.list_times(conn, details.appointment, now), visit, words)
+        days = by_day(await changes.list_times(conn, details.appointment, now), zone_of(visit), words)
     asked = request.query.get("day", "") if day is None else day.isoformat()
     chosen = next((one for one in days if one.day.isoformat() == asked), None)
     if asked and chosen is None and not problem:
         problem = words.gettext(NO_TIME_LEFT)
-    months = list(dict.fromkeys(f"{one.day:%Y-%m}" for one in days))
-    month = _shown_month(months, f"{chosen.day:%Y-%m}" if chosen else request.query.get("month", asked[:7]))
-    place = months.index(month) if month else 0
+    month = month_of(days, chosen.month if chosen else request.query.get("month", asked[:7]), words)
     values = {
         "problem": problem,
         "chosen": chosen,
-        "choices": _choices(chosen.slots, visit, words) if chosen else [],
-        "days": [one for one in days if f"{one.day:%Y-%m}" == month],
-        "month": _month_name(month, words) if month else "",
-        "earlier": months[place - 1] if place > 0 else None,
-        "later": months[place + 1] if place + 1 < len(months) else None,
+        "choices": time_choices(chosen.slots, zone_of(visit), words) if chosen else [],
+        "month": month,
         "time_zone": zone_of(visit),
     }
     return render(request, "patient/move.html", _known(request, visit, details) | values, status=status)
-
-
-def _by_day(slots: Sequence[Slot], visit: Visit, words: Words) -> list[FreeDay]:
-    days = itertools.groupby(sorted(slots), key=lambda slot: _day_of(slot, visit))
-    return [FreeDay(day, _day_name(day, words), list(group)) for day, group in days]
-
-
-def _day_of(slot: Slot, visit: Visit) -> date:
-    return slot.starts_at.astimezone(zone(zone_of(visit))).date()
-
-
-def _choices(slots: Sequence[Slot], visit: Visit, words: Words) -> list[TimeChoice]:
-    clocks = [clock_time(slot.starts_at, zone_of(visit), locale=words.language) for slot in slots]
-    choices = []
-    for slot, clock in zip(slots, clocks, strict=True):
-        if clocks.count(clock) > 1:
-            clock = f"{clock}, {zone_name(slot.starts_at, zone_of(visit), locale=words.language)}"
-        choices.append(TimeChoice(slot.starts_at.isoformat(), clock))
-    return choices
-
-
-def _day_name(day: date, words: Words) -> str:
-    name: str = babel.dates.format_date(
-        day, "EEEE d 'de' MMMM" if words.language == "es" else "EEEE d MMMM", words.language
-    )
-    return name[:1].upper() + name[1:]
-
-
-def _month_name(month: str, words: Words) -> str:
-    name: str = babel.dates.format_date(date.fromisoformat(f"{month}-01"), "LLLL y", words.language)
-    return name[:1].upper() + name[1:]
-
-
-def _shown_month(months: Sequence[str], wanted: str) -> str:
-    if wanted in months:
-        return wanted
-    return months[0] if months else ""
 
 
 def _instant_from(text: str) -> datetime | None:

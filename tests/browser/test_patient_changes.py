@@ -12,13 +12,14 @@ from playwright.async_api import Page, expect
 from consult.domain.clock import utc_now
 from consult.keys import POOL
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import IssuedLink
+from consult.scheduling.model import IssuedLink, PatientNeed
+from consult.scheduling.wishes import wish_for_another_time
 from tests.browser.chromium import open_browser
 from tests.browser.looks import DESKTOP, PHONE, check_look, open_quiet_page
 from tests.browser.patient_walk import come_in
 from tests.browser.test_spanish import check_spanish, in_spanish
 from tests.conftest import Server
-from tests.integration.clinic import book_one, open_clinic
+from tests.integration.clinic import PASSWORD, book_one, open_clinic
 
 Say = Callable[[str], str]
 Check = Callable[[Page], Awaitable[None]]
@@ -224,3 +225,30 @@ async def test_an_impatient_second_press_changes_nothing(server: Server, link: I
         await expect(page.get_by_role("heading", name="Your appointment is cancelled")).to_be_visible()
     async with server.app[POOL].acquire() as conn:
         assert (await scheduling.fetch_appointment(conn, link.appointment_id)).appointment.sequence == 2
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+async def test_the_scheduler_reads_what_a_patient_said_from_the_link(
+    server: Server, link: IssuedLink, width: int
+) -> None:
+    now = utc_now()
+    async with server.app[POOL].acquire() as conn:
+        needs = [PatientNeed.INTERPRETER, PatientNeed.CAPTIONS]
+        await scheduling.set_needs(conn, link.appointment_id, needs, "Portuguese from Brazil", by=None, now=now)
+        await scheduling.cancel(conn, link.appointment_id, now, by=None, reason="I am in hospital that day.")
+        await wish_for_another_time(conn, link.appointment_id, "Mornings, not on Thursdays. " * 12, now)
+        details = await scheduling.fetch_appointment(conn, link.appointment_id)
+    async with open_browser() as browser, open_quiet_page(browser, width) as page:
+        await page.goto(f"{server.url}/sign-in")
+        await page.get_by_label("E-mail").fill("noor@clinic.example")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/board")
+        for path in (f"/appointments/{link.appointment_id}", f"/cases/{details.appointment.case_id}"):
+            await page.goto(server.url + path)
+            await expect(page.get_by_text("Portuguese from Brazil")).to_be_visible()
+            await expect(page.get_by_text("I am in hospital that day.")).to_be_visible()
+            await expect(page.get_by_text("Mornings, not on Thursdays.")).to_be_visible()
+            await check_look(page, f"said{path.split('/')[1]}", small_targets=True)
+        await page.get_by_role("link", name="Put on the wait list").first.click()
+        await page.wait_for_url("**/waiting")
