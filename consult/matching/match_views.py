@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -88,16 +88,17 @@ async def choose_expert(request: web.Request) -> web.Response:
             async with request.app[POOL].acquire() as conn:
                 choice = await service.choose(conn, case_id, expert_id, note=note, by=staff.id, now=utc_now())
                 expert = await people.fetch_staff(conn, choice.expert_id)
+                length = await service.review_length(conn, expert)
         except InvalidInput as wrong:
             form.take(wrong)
         else:
-            query = _booking_query(expert, form.values.get("at", ""))
+            query = _booking_query(expert, length, form.values.get("at", ""))
             return web.Response(status=303, headers={"Location": f"/cases/{case_id}/book?{query}"})
     return await _page(request, staff, case_id, form=form, status=422)
 
 
-def _booking_query(expert: Staff, at: str) -> str:
-    query = {"expert": str(expert.id)}
+def _booking_query(expert: Staff, length: timedelta, at: str) -> str:
+    query = {"expert": str(expert.id), "length": str(length // timedelta(minutes=1))}
     instant = _instant(at)
     if instant is not None:
         day = instant.astimezone(ZoneInfo(expert.time_zone)).date()

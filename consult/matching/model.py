@@ -83,7 +83,8 @@ class Candidate:
     """An expert as a case sees them.
 
     free: the earliest free times, none if there are none in the weeks looked at. away_until: the end of an absence that
-    has begun or begins within days. has_hours: whether they have entered when they work at all.
+    has begun or begins within days. has_hours: whether they have entered when they work at all. gives_reviews: whether
+    first reviews are among the kinds of consultation that they give.
     """
 
     expert_id: StaffId
@@ -93,6 +94,7 @@ class Candidate:
     free: tuple[Slot, ...] = ()
     away_until: datetime | None = None
     has_hours: bool = True
+    gives_reviews: bool = True
     knows_case: bool = False
 
 

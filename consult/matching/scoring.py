@@ -137,6 +137,7 @@ FREE_LATER = N_("Has free time only from {at}.")
 FREE_AFTER_ABSENCE = N_("Is away until {until}. Has free time from {at}.")
 AWAY = N_("Is away until {until}.")
 NO_HOURS = N_("Has entered no working hours.")
+NO_REVIEWS = N_("Gives no first reviews.")
 FULL = N_("Has no free time in the next four weeks.")
 
 
@@ -150,6 +151,8 @@ def _time(candidate: Candidate, now: datetime) -> Reason:
         if until is not None:
             return _reason(Part.TIME, Answer.PARTLY, FREE_AFTER_ABSENCE, until=until, at=at)
         return _reason(Part.TIME, Answer.PARTLY, FREE_LATER, at=at)
+    if not candidate.gives_reviews:
+        return _reason(Part.TIME, Answer.NO, NO_REVIEWS)
     if until is not None:
         return _reason(Part.TIME, Answer.NO, AWAY, until=until)
     return _reason(Part.TIME, Answer.NO, FULL if candidate.has_hours else NO_HOURS)

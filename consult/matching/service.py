@@ -19,6 +19,7 @@ from consult.cases import service as cases
 from consult.domain.errors import InvalidInput
 from consult.domain.ids import CaseId, ConditionCode, SpecialtyCode, StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
+from consult.domain.slots import Slot
 from consult.domain.words import N_
 from consult.matching import queries
 from consult.matching.codes import is_language, is_region
@@ -78,6 +79,7 @@ __all__ = [
     "list_specialties",
     "rank_experts",
     "region_choices",
+    "review_length",
     "set_case_profile",
     "set_profile",
     "time_said",
@@ -303,6 +305,12 @@ async def choose(
         return (await queries.list_choices(conn, [case_id]))[case_id]
 
 
+async def review_length(conn: asyncpg.Connection, expert: Staff) -> timedelta:
+    """Return how long a first review lasts with an expert; as usual with one who gives none."""
+    lengths = (await availability.fetch_times(conn, [expert]))[expert.id].lengths
+    return lengths.get(ConsultationKind.FIRST_REVIEW, USUAL_LENGTHS[ConsultationKind.FIRST_REVIEW])
+
+
 async def find_choice(conn: asyncpg.Connection, case_id: CaseId) -> ExpertChoice | None:
     """Return the latest choice of an expert for a case, None if there is none."""
     return (await queries.list_choices(conn, [case_id])).get(case_id)
@@ -321,24 +329,31 @@ async def _candidates(
     loads = await queries.list_workloads(
         conn, ids, now=now, until=now + LOOKED_AHEAD, opinions_since=now - OPINIONS_SINCE
     )
-    times = await availability.fetch_times(conn, experts)
-    today = now.astimezone(UTC).date()
-    length = USUAL_LENGTHS[ConsultationKind.FIRST_REVIEW]
-    free = await scheduling.list_free_slots(conn, experts, today, today + LOOKED_AHEAD, length, now=now)
+    record_count = (await cases.fetch_facts(conn, case_id, now)).record_count
     known = await scheduling.list_expert_ids(conn, case_id)
-    return [
-        Candidate(
+    today = now.astimezone(UTC).date()
+    until = today + LOOKED_AHEAD
+    diary = await scheduling.read_diary(conn, experts, today, until, now=now)
+    found = []
+    for expert in experts:
+        time = diary.times[expert.id]
+        length = time.lengths.get(ConsultationKind.FIRST_REVIEW)
+        free: list[Slot] = []
+        if length is not None:
+            free = diary.free_slots(expert.id, today, until, length, record_count=record_count, now=now)
+        candidate = Candidate(
             expert_id=expert.id,
             name=expert.name,
             profile=profiles[expert.id],
             workload=loads[expert.id],
-            free=tuple(free[expert.id][:FREE_TIMES_KEPT]),
-            away_until=away_until(times[expert.id].absences, now),
-            has_hours=bool(times[expert.id].week or times[expert.id].day_hours),
+            free=tuple(free[:FREE_TIMES_KEPT]),
+            away_until=away_until(time.absences, now),
+            has_hours=bool(time.week or time.day_hours),
+            gives_reviews=length is not None,
             knows_case=expert.id in known,
         )
-        for expert in experts
-    ]
+        found.append(candidate)
+    return found
 
 
 def _once(values: Sequence[str]) -> tuple[str, ...]:

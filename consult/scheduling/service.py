@@ -59,6 +59,7 @@ __all__ = [
     "list_wishes",
     "move",
     "open_invitation",
+    "read_diary",
     "read_number",
     "release",
     "revoke_links",

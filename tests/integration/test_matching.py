@@ -13,6 +13,7 @@ from consult.availability.model import WorkingBlock
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import CaseId, StaffId
+from consult.matching import scoring
 from consult.matching import service as matching
 from consult.matching.model import MAX_CONDITIONS_OF_EXPERT, MAX_LANGUAGES, Answer, Match, Part, Workload
 from consult.matching.shipped_names import SHIPPED_NAMES
@@ -175,6 +176,28 @@ async def test_the_list_says_why_and_counts_what_is_booked_and_left_to_write(con
     assert second.objections == 3
 
 
+async def test_an_experts_own_length_kinds_and_absences_decide_what_is_free(conn: Any, clinic: Clinic) -> None:
+    async def time_reason() -> tuple[str, int]:
+        matches = await matching.rank_experts(conn, clinic.case, now=NOW)
+        found = next(one for one in matches if one.candidate.expert_id == clinic.expert)
+        sentence = next(reason.sentence for reason in found.reasons if reason.part is Part.TIME)
+        free = found.candidate.free
+        return sentence, int((free[0].ends_at - free[0].starts_at).total_seconds()) // 60 if free else 0
+
+    await conn.execute("insert into expert_kinds values ($1, 'first_review', 60)", clinic.expert)
+    assert await time_reason() == (scoring.FREE, 60)
+    await conn.execute(
+        """insert into absences (id, expert_id, during, entered_at)
+           values (gen_random_uuid(), $1, tstzrange($2, $3), $2)""",
+        clinic.expert, NOW, NOW + timedelta(days=10),
+    )  # fmt: skip
+    assert await time_reason() == (scoring.FREE_AFTER_ABSENCE, 60)
+    await conn.execute("update absences set during = tstzrange($1, $2)", NOW, NOW + timedelta(days=60))
+    assert await time_reason() == (scoring.AWAY, 0)
+    await conn.execute("update expert_kinds set kind = 'panel'")
+    assert await time_reason() == (scoring.NO_REVIEWS, 0)
+
+
 async def test_whoever_left_is_not_on_the_list(conn: Any, clinic: Clinic) -> None:
     await conn.execute("update staff set disabled_at = $2 where id = $1", clinic.expert, NOW)
     assert [one.candidate.expert_id for one in await matching.rank_experts(conn, clinic.case, now=NOW)] == [
@@ -252,4 +275,4 @@ async def test_fifty_experts_take_as_many_statements_as_two(database: Database, 
     many, matches = await count_statements(database, clinic.case)
     assert len(matches) == 50
     assert all(match.candidate.free for match in matches if match.candidate.expert_id != clinic.other_expert)
-    assert many == few <= 24
+    assert many == few <= 18

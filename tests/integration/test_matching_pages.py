@@ -187,7 +187,7 @@ async def test_the_list_says_why_and_leads_into_booking(
     typed = {"expert": str(clinic.expert), "note": "The patient asked for her.", "at": at[1]}
     status, _, place = await send(scheduler, f"/cases/{clinic.case}/experts", typed)
     assert status == 303
-    assert place.startswith(f"/cases/{clinic.case}/book?expert={clinic.expert}&day=")
+    assert place.startswith(f"/cases/{clinic.case}/book?expert={clinic.expert}&length=45&day=")
     booking = await read(scheduler, place)
     assert re.search(rf'value="{re.escape(at[1])}"\s+checked', booking), "the time that was pressed is chosen"
     page = text_of(await read(scheduler, f"/cases/{clinic.case}"))

@@ -128,6 +128,7 @@ def test_the_first_language_is_best_another_shared_one_will_do_and_else_an_inter
         ),
         ({"free": (), "away_until": NOW + timedelta(days=40)}, (Answer.NO, scoring.AWAY)),
         ({"free": (), "has_hours": False}, (Answer.NO, scoring.NO_HOURS)),
+        ({"free": (), "gives_reviews": False}, (Answer.NO, scoring.NO_REVIEWS)),
         ({"free": ()}, (Answer.NO, scoring.FULL)),
     ],
 )
