@@ -15,7 +15,7 @@ const root = find(document, "[data-live]", HTMLElement);
 const old = find(document, "[data-board-old]", HTMLElement);
 /** What came while something was being moved, which must not be pulled from under the hand. @type {Element | null} */
 let waiting = null;
-let mover = { isOpen: () => false };
+let mover = { isOpen: () => false, taken: () => {} };
 
 setServerNow(Number(root.dataset.nowMs));
 place(root);
@@ -33,6 +33,7 @@ function take(fresh) {
   waiting = null;
   morph(root, fresh);
   place(root);
+  mover.taken();
 }
 
 function settle() {

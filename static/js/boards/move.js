@@ -23,12 +23,13 @@ const ARROWS = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"
  * @param {() => void} board.ask brings the board up to date
  * @param {() => void} board.settle takes what came while something was being moved
  * @param {(words: string) => void} board.say tells people who do not see the board
- * @returns {{isOpen: () => boolean}}
+ * @returns {{isOpen: () => boolean, taken: () => void}} taken: to be called when the board was brought up to date
  */
 export function letMove(root, { ask, settle, say }) {
   const sheet = find(document, "[data-move-sheet]", HTMLDialogElement);
   const band = find(document, "[data-move-band]", HTMLElement);
   const words = find(band, "[data-move-words]", HTMLElement);
+  let follow = ""; // what was moved just now, which keeps the focus where it went
   const leave = find(band, "[data-move-stop]", HTMLElement);
   /** @type {Move | null} */
   let move = null;
@@ -101,7 +102,8 @@ export function letMove(root, { ask, settle, say }) {
   function stop({ words: last = "", address, quietly = false } = {}) {
     if (!move) return;
     const { id } = move;
-    const hadFocus = !quietly && (document.activeElement === document.body || root.contains(document.activeElement));
+    const focused = document.activeElement;
+    const hadFocus = focused === document.body || root.contains(focused) || sheet.contains(focused);
     move = null;
     root.classList.remove("is-moving");
     for (const block of root.querySelectorAll(".is-moved")) block.classList.remove("is-moved");
@@ -170,6 +172,7 @@ export function letMove(root, { ask, settle, say }) {
         name: mine.name, time: target.time, expert: target.expert_name,
       });
       stop({ words: moved, address: `/appointments/${mine.id}` });
+      follow = mine.id;
     } catch (error) {
       const wrong = find(sheet, "[data-move-wrong]", HTMLElement);
       wrong.textContent = sentence(error);
@@ -215,7 +218,13 @@ export function letMove(root, { ask, settle, say }) {
       else stop();
     },
   });
-  return { isOpen: () => move !== null };
+  return {
+    isOpen: () => move !== null,
+    taken: () => {
+      if (follow) handle(follow)?.focus();
+      follow = "";
+    },
+  };
 }
 
 /** What a board shows, as a query: its days and whose. @param {HTMLElement} root */
