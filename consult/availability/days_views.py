@@ -124,7 +124,13 @@ async def _show_absences(request: web.Request, expert: Staff, form: Form | None 
         absences = await service.list_absences(conn, expert.id, now=utc_now())
         expert_time = (await service.fetch_times(conn, [expert]))[expert.id]
     rows = [
-        (one, expert_time.zone_at(one.during.starts_at), expert_time.zone_at(one.during.ends_at)) for one in absences
+        (
+            one,
+            expert_time.whole_days(one.during),
+            expert_time.zone_at(one.during.starts_at),
+            expert_time.zone_at(one.during.ends_at),
+        )
+        for one in absences
     ]
     return await render_part(request, "absences", expert, {"absences": rows}, form)
 

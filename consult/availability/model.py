@@ -148,6 +148,16 @@ class ExpertTime:
         """Return the zone in which the expert is at an instant; near midnight on the way, one of the two."""
         return self.zone_on(instant.astimezone(self.zone_on(instant.astimezone(self.home_zone).date())).date())
 
+    def whole_days(self, during: Slot) -> tuple[date, date] | None:
+        """Return the first and the last day of a stretch of whole days of the expert's, None if it is none."""
+        first = during.starts_at.astimezone(self.zone_at(during.starts_at)).date()
+        last = (during.ends_at - ONE_SECOND).astimezone(self.zone_at(during.ends_at - ONE_SECOND)).date()
+        days = self.days(first, first)[0], self.days(last, last)[0]
+        if not days[0].whole or not days[1].whole:
+            return None
+        instants = instant_to_utc(days[0].whole[0][0]), instant_to_utc(days[1].whole[-1][1])
+        return (first, last) if instants == (during.starts_at, during.ends_at) else None
+
     def days(self, day_from: date, day_to: date) -> tuple[WorkingDay, ...]:
         """Return the expert's days, both included, as real time. Absences are not taken off."""
         other_days = tuple((day, tuple(blocks)) for day, blocks in self.day_hours.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
 
@@ -51,6 +51,8 @@ async def test_an_absence_over_a_booked_call_is_kept_and_names_the_call(
     status, _text, place = await send(expert, page, form, page=page)
     assert status == 303
     text = await read(expert, place)
+    first, last = (date.fromisoformat(form[name]) for name in ("day_from", "day_to"))
+    assert f"{first.day} {first:%b} {first.year} to {last.day} {last:%b} {last.year}" in text.replace("Sept ", "Sep ")
     for words in ("Congress in Vienna", "1 appointment lies at a time without working hours", "Ana Ribeiro", "Absent"):
         assert words in text
     assert f'href="/cases/{clinic.case}"' in text

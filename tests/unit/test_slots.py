@@ -140,3 +140,12 @@ def test_hours_that_end_before_they_start_or_overlap_are_named_by_their_place() 
     ]
     assert set(wrong_blocks(blocks)) == {1, 2}
     assert wrong_blocks([hours(0, "09:00", "12:00"), hours(0, "12:00", "14:00")]) == {}
+
+
+def test_an_absence_of_whole_days_is_told_from_one_of_hours() -> None:
+    time = ExpertTime(StaffId(1), BERLIN)
+    first, last = (day_bounds(day, BERLIN) for day in (SPRING - timedelta(days=1), SPRING))
+    whole = Slot(first.starts_at, last.ends_at)
+    assert time.whole_days(whole) == (SPRING - timedelta(days=1), SPRING)
+    assert time.whole_days(last) == (SPRING, SPRING)
+    assert time.whole_days(Slot(whole.starts_at, whole.ends_at - HOUR)) is None
