@@ -18,7 +18,7 @@ from consult.availability import service as availability
 from consult.availability.model import ExpertTime
 from consult.domain.ids import StaffId, WaitEntryId, WaitOfferId
 from consult.domain.kinds import LONGEST
-from consult.domain.slots import Slot
+from consult.domain.slots import Slot, day_bounds
 from consult.log import facts_of
 from consult.people import service as people
 from consult.people.model import Staff
@@ -198,6 +198,8 @@ class _People:
 
 def _around(freed: Slot, time: ExpertTime) -> Slot:
     """Return the stretch in which there may be a new time: buffers go with a call, a day that was full opens again."""
-    before = timedelta(days=1) if time.rules.daily_limit else time.rules.buffer_before + time.rules.preparation_most
-    after = timedelta(days=1) if time.rules.daily_limit else time.rules.buffer_after
-    return Slot(freed.starts_at - before, freed.ends_at + after)
+    if time.rules.daily_limit is None:
+        before = time.rules.buffer_before + time.rules.preparation_most
+        return Slot(freed.starts_at - before, freed.ends_at + time.rules.buffer_after)
+    first, last = (at.astimezone(time.home_zone).date() for at in (freed.starts_at, freed.ends_at))
+    return Slot(day_bounds(first, time.zone_on(first)).starts_at, day_bounds(last, time.zone_on(last)).ends_at)

@@ -79,7 +79,7 @@ async def until(check: Callable[[], Any], within_s: float = 30) -> Any:
 def links_to(settings: Settings, address: str) -> list[str]:
     """The secrets of the offers that were mailed to an address."""
     found = []
-    for path in sorted(settings.outbox.glob("*.eml"), key=lambda one: one.stat().st_mtime):
+    for path in sorted(settings.outbox.glob("[!.]*.eml"), key=lambda one: one.stat().st_mtime):
         message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         body = message.get_body(preferencelist=("plain",))
         if str(message["To"]) == address and body is not None:
