@@ -100,7 +100,7 @@ async def arrange_in(pool: Pool, store: BlobStore) -> Arranged:
         )  # fmt: skip
         expert = await people.create_staff(
             conn, email="helen@clinic.example", name="Dr Helen Okafor", role=StaffRole.EXPERT,
-            time_zone="Europe/Lisbon", password="a long password for tests", specialty="Thoracic oncology", now=now,
+            time_zone="Europe/Lisbon", password="a long password for tests", specialty="Thoracic tumours", now=now,
         )  # fmt: skip
         case_id = await cases.open_case(
             conn, NewPatient(name="Ana Ruiz", email="ana@example.org", born_on=None, language="en"),
