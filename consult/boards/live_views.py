@@ -44,9 +44,9 @@ async def tell_changes(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse(
                 headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
             )
-            await response.prepare(request)
             # The board is gone or does not listen, or the database does not answer: it opens another stream.
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await response.prepare(request)
                 await _tell(request, response, board)
             return response
 

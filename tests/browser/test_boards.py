@@ -168,7 +168,9 @@ async def test_focus_and_scroll_stay_where_they_are_when_the_board_changes(worki
     await house.book(house.hour + timedelta(hours=2))
     async with board(working) as page:
         await page.wait_for_timeout(1000)
+        await page.set_viewport_size({"width": 1280, "height": 420})  # the board of a short day has to scroll too
         await page.evaluate("scrollTo(0, 60)")
+        assert await page.evaluate("scrollY") == 60
         mine = page.locator(".slot a", has_text="Ana Ribeiro").first
         await mine.evaluate("(one) => one.focus({preventScroll: true})")
         await house.book(house.hour + timedelta(hours=1), case=1)

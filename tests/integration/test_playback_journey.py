@@ -202,7 +202,7 @@ async def file_and_hear(
     handlers: dict[str, Any] = {}
 
     class Collect:
-        def handle(self, kind: str, handler: Any, *, most_at_once: int = 0) -> None:
+        def handle(self, kind: str, handler: Any, **_how: Any) -> None:
             handlers[kind] = handler
 
     engine = worker.choose_engine(settings)
