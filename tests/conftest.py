@@ -33,6 +33,7 @@ SECRET = "a secret for tests, long enough for anything"
 # Browser tests that hold no call, and so may run beside others.
 PAGE_TESTS = {
     "test_boards.py",
+    "test_expert_time_pages.py",
     "test_matching_pages.py",
     "test_message_pages.py",
     "test_moving_pages.py",
