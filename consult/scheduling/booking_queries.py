@@ -64,9 +64,9 @@ select one.expert_id, t.blocked_from, t.blocked_to, t.begins,
        nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity
 from unnest($1::bigint[]) as one (expert_id)
 left join (
-  select expert_id, array_agg(floor(extract(epoch from lower(blocked)))::bigint) as blocked_from,
-         array_agg(ceil(extract(epoch from upper(blocked)))::bigint) as blocked_to,
-         array_agg(floor(extract(epoch from lower(during)))::bigint) as begins
+  select expert_id, array_agg(floor(date_part('epoch', lower(blocked)))::bigint) as blocked_from,
+         array_agg(ceil(date_part('epoch', upper(blocked)))::bigint) as blocked_to,
+         array_agg(floor(date_part('epoch', lower(during)))::bigint) as begins
   from (
     select b.expert_id, b.blocked, b.during
     from busy_times b
