@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: aiosmtpd looks at every member, which Python 3.11.2 stumbles over
 class MailServer:
     """answers: what is said to the next recipients, then all are taken; data_answers: to the next mails.
 

@@ -114,7 +114,7 @@ async def test_by_keyboard_alone_somebody_says_no(server: Server) -> None:
     async with open_browser() as browser, open_quiet_page(browser) as page:
         await page.goto(f"{server.url}/offer#{secret}")
         await press(page, "Show me the time")
-        await page.wait_for_load_state()
+        await page.get_by_role("button", name="No, thank you").wait_for()
         await press(page, "No, thank you")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Thank you for telling us.")
         await check_look(page, "offer declined")
