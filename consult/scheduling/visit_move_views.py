@@ -114,14 +114,16 @@ async def ask_for_yes(request: web.Request, visit: Visit) -> web.Response:
     now = utc_now()
     async with request.app[POOL].acquire() as conn:
         details = await scheduling.fetch_appointment(conn, visit.appointment_id)
-        is_late = now > await changes.changes_until(conn, details.appointment)
+        until = await changes.changes_until(conn, details.appointment)
+        is_late = now > until
         try:
             hold = await changes.fetch_own_hold(conn, visit.appointment_id, HoldId(uuid_in_path(request, "hold")), now)
         except HoldExpired as expired:
             return to(CHANGE) if is_late else await _show_refused(request, visit, expired, None)
     if is_late:
         return to(CHANGE)
-    return _render_question(request, visit, details, hold)
+    until += hold.slot.starts_at - details.appointment.starts_at
+    return _render_question(request, visit, details, hold, is_last=now > until)
 
 
 @routes.post("/visit/move/{hold}")
@@ -270,10 +272,14 @@ def _instant_from(text: str) -> datetime | None:
     return instant if instant.tzinfo is not None and instant.year in YEARS else None
 
 
-def _render_question(request: web.Request, visit: Visit, details: AppointmentDetails, hold: Hold) -> web.Response:
+def _render_question(
+    request: web.Request, visit: Visit, details: AppointmentDetails, hold: Hold, *, is_last: bool
+) -> web.Response:
+    """is_last: the new time is so near that it can't be changed from the link afterwards."""
     words = reader_words(request)
     values = {
         "hold": hold,
+        "is_last": is_last,
         "new": say_instant(hold.slot.starts_at, zone_of(visit), words),
         "kept_until": clock_time(hold.expires_at, zone_of(visit), locale=words.language),
         "before": in_one_line(details.appointment.starts_at, zone_of(visit), words),

@@ -393,6 +393,22 @@ async def test_the_experts_own_rule_decides_how_late_is_too_late(
     assert 'href="/visit/move"' not in await read(client, CHANGE)
 
 
+async def test_a_time_so_near_that_it_cannot_be_changed_again_is_said_to_be_so_before_the_yes(
+    client: aiohttp.ClientSession, server: Server, booked: Booked
+) -> None:
+    await server.app[POOL].execute(
+        """insert into expert_rules (expert_id, buffer_before_min, buffer_after_min, preparation_min,
+             preparation_per_record_min, preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h)
+           values ($1, 0, 0, 0, 0, 0, 0, 366, null, 720)""",
+        booked.clinic.expert,
+    )
+    await set_start(server, booked, utc_now() + timedelta(days=60))
+    text, _ = await keep(client)
+    assert "This time is so near that you cannot change it here again." in text
+    text, _ = await keep(client, a_working_day_ahead(40).isoformat())
+    assert "We keep this time for you until" in text and "you cannot change it here again" not in text
+
+
 async def test_only_times_within_the_experts_notice_and_horizon_are_offered(
     client: aiohttp.ClientSession, server: Server, booked: Booked
 ) -> None:
