@@ -21,6 +21,7 @@ from consult.files import folder
 from consult.jobs import Jobs
 from consult.keys import BUS, DIRECTORY, ENDPOINT, HUB, JOBS, LIMITER, POOL, SETTINGS, SOCKETS, STORE
 from consult.people import service as people
+from consult.scheduling.visit_left_web import answer_old_pages
 from consult.settings import Settings
 from consult.web import assets, health, language
 from consult.web.csrf import require_proof
@@ -59,7 +60,7 @@ async def create_app(settings: Settings, *, with_worker: bool = False) -> web.Ap
 
     with_worker: do the jobs in this process as well.
     """
-    app = web.Application(middlewares=[answer_errors, require_proof], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[answer_errors, answer_old_pages, require_proof], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[assets.ASSETS] = assets.Assets(folder("static"))
     app[LANGUAGES] = load_languages(folder("locale"), settings.languages)

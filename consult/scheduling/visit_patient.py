@@ -61,11 +61,18 @@ async def lead_on(request: web.Request) -> web.Response:
 
     Raises VisitNeeded if it may know nothing.
     """
+    place = await place_of_left(request)
+    if place is None:
+        await require_visit(request)
+    return to(place or "/visit")
+
+
+async def place_of_left(request: web.Request) -> str | None:
+    """Return the page that tells a device what became of its appointment; None if it may know nothing."""
     left = await find_left_visit(request)
-    if left is not None:
-        return to("/visit/cancelled" if left.cancelled_at else "/visit/moved")
-    await require_visit(request)
-    return to("/visit")
+    if left is None:
+        return None
+    return "/visit/cancelled" if left.cancelled_at else "/visit/moved"
 
 
 async def read_own_form(request: web.Request) -> Form:

@@ -211,6 +211,35 @@ async def test_without_scripts_an_appointment_is_moved_and_cancelled(server: Ser
         await expect(page.get_by_role("heading", name="Your appointment is cancelled")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+async def test_a_tab_that_was_left_open_says_what_became_of_the_appointment(
+    server: Server, link: IssuedLink, width: int
+) -> None:
+    async with open_browser() as browser, open_quiet_page(browser, width) as page:
+        await come_in(page, server, link)
+        other_tab = await page.context.new_page()
+        await other_tab.goto(f"{server.url}/visit/cancel")
+        await page.goto(f"{server.url}/visit/move")
+        await page.locator(".own-days a").last.click()
+        await page.locator(".own-times button").last.click()
+        await page.get_by_role("button", name="Yes, move my appointment").click()
+        await page.wait_for_url("**/visit/moved")
+        await other_tab.get_by_role("button", name="Cancel the appointment").click()
+        await expect(other_tab.get_by_role("heading", name="This page was open for too long")).to_be_visible()
+        await check_look(other_tab, "old-tab")
+        await press(other_tab, "Go on")
+        await other_tab.wait_for_url("**/visit/when")
+
+        await page.goto(f"{server.url}/visit/cancel")
+        async with server.app[POOL].acquire() as conn:
+            await scheduling.revoke_links(conn, link.appointment_id, now=utc_now())
+        await page.get_by_role("button", name="Cancel the appointment").click()
+        await expect(page.get_by_role("heading", name="This page does not go on from here")).to_be_visible()
+        await check_look(page, "old-tab-without-link")
+        await press(page, "Send me a new link")
+        await page.wait_for_url("**/join/new-link")
+
+
 async def test_an_impatient_second_press_changes_nothing(server: Server, link: IssuedLink) -> None:
     async with open_browser() as browser, open_quiet_page(browser) as page:
         await come_in(page, server, link)

@@ -76,7 +76,7 @@ function wordsFor({ reason, refusal, fault }, isStaff) {
     case "expired":
       return isStaff
         ? { title: _("You were signed out."), text: _("Please sign in again. Your seat in the call is kept."), href: "/sign-in", link: _("Sign in") }
-        : { title: _("This link no longer opens."), text: _("We can send a new one to the address the clinic has."), href: "/join", link: _("Ask for a new link") };
+        : { title: _("This link no longer opens."), text: _("The appointment may have been moved. The next page says what you can do."), href: "/visit", link: _("Go on") };
     default:
       return noSeat(refusal, fault, isStaff);
   }
