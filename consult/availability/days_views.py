@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import date, time
+from itertools import zip_longest
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -12,14 +13,14 @@ from aiohttp import web
 from consult.availability import changes, service
 from consult.availability.changes import HOURS_OR_NONE, NO_SUCH_ZONE, NOT_BOTH, AbsenceWish
 from consult.availability.model import Travel, WorkingBlock
-from consult.availability.part_web import ACROSS_MIDNIGHT, end_to_time, expert_of, render_part, saved, to_time
+from consult.availability.part_web import ACROSS_MIDNIGHT, end_to_time, expert_of, render_part, saved
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people.model import Staff
 from consult.waiting import service as waiting
-from consult.web.forms import NOT_A_TIME, Form, read_form
+from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day
 
 routes = web.RouteTableDef()
 
@@ -175,8 +176,8 @@ async def _show_travel(request: web.Request, expert: Staff, form: Form | None = 
 
 
 def _typed(form: Form) -> list[Stretch]:
-    columns = [form.lists.get(name, [])[:BLOCKS_A_DAY] for name in ("starts", "ends")]
-    return [Stretch(starts.strip()[:20], ends.strip()[:20]) for starts, ends in zip(*columns, strict=False)]
+    columns = [form.lists.get(name, []) for name in ("starts", "ends")]
+    return [Stretch(starts.strip(), ends.strip()) for starts, ends in zip_longest(*columns, fillvalue="")]
 
 
 def _blocks(form: Form, day: date) -> dict[int, WorkingBlock]:
@@ -190,7 +191,7 @@ def _blocks(form: Form, day: date) -> dict[int, WorkingBlock]:
             form.wrong(name, BOTH_TIMES)
             continue
         try:
-            block = WorkingBlock(day.weekday(), to_time(typed.starts), end_to_time(typed.ends))
+            block = WorkingBlock(day.weekday(), time_of_day(typed.starts), end_to_time(typed.ends))
         except ValueError:
             form.wrong(name, NOT_A_TIME)
             continue

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import time
+from itertools import zip_longest
 
 from aiohttp import web
 
 from consult.availability import service
-from consult.availability.model import MAX_BLOCKS_A_WEEK, WorkingBlock
-from consult.availability.part_web import ACROSS_MIDNIGHT, end_to_time, expert_of, render_part, saved, to_time
+from consult.availability.model import WorkingBlock
+from consult.availability.part_web import ACROSS_MIDNIGHT, end_to_time, expert_of, render_part, saved
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
@@ -17,12 +18,13 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
 from consult.waiting import service as waiting
-from consult.web.forms import NOT_A_TIME, Form, read_form
+from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day
 from consult.web.render import render
 from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
 
+WEEKDAYS = frozenset("0123456")
 BOTH_TIMES = N_("Enter a start and an end, for example 09:00 and 12:30. To drop this row, remove it.")
 
 
@@ -66,7 +68,7 @@ async def set_hours(request: web.Request) -> web.Response:
     rows = _rows(form)
     if form.checked("add"):
         last = rows[-1] if rows else Row(0, "0", "", "")
-        weekday = str((int(last.weekday) + 1) % 7) if last.weekday in "0123456" and last.weekday else "0"
+        weekday = str((int(last.weekday) + 1) % 7) if last.weekday in WEEKDAYS else "0"
         rows = _numbered([*rows, Row(0, weekday, last.starts, last.ends)])
         return await render_part(request, "hours", expert, {"rows": rows})
     if "remove" in form.values:
@@ -89,10 +91,11 @@ async def set_hours(request: web.Request) -> web.Response:
 
 
 def _rows(form: Form) -> list[Row]:
-    columns = [form.lists.get(name, [])[:MAX_BLOCKS_A_WEEK] for name in ("weekday", "starts", "ends")]
+    """Return what was typed. A column that did not arrive leaves its fields empty: they are asked for, not dropped."""
+    columns = [form.lists.get(name, []) for name in ("weekday", "starts", "ends")]
     return [
-        Row(place, weekday.strip()[:1], starts.strip()[:20], ends.strip()[:20])
-        for place, (weekday, starts, ends) in enumerate(zip(*columns, strict=False))
+        Row(place, weekday.strip(), starts.strip(), ends.strip())
+        for place, (weekday, starts, ends) in enumerate(zip_longest(*columns, fillvalue=""))
     ]
 
 
@@ -106,11 +109,11 @@ def _blocks(form: Form, rows: list[Row]) -> list[tuple[int, WorkingBlock]]:
     for row in rows:
         if not row.starts and not row.ends:
             continue
-        if not row.starts or not row.ends or row.weekday not in set("0123456"):
+        if not row.starts or not row.ends or row.weekday not in WEEKDAYS:
             form.wrong(f"row-{row.place}", BOTH_TIMES)
             continue
         try:
-            block = WorkingBlock(int(row.weekday), to_time(row.starts), end_to_time(row.ends))
+            block = WorkingBlock(int(row.weekday), time_of_day(row.starts), end_to_time(row.ends))
         except ValueError:
             form.wrong(f"row-{row.place}", NOT_A_TIME)
             continue

@@ -17,7 +17,7 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
 from consult.people.model import Staff
-from consult.web.forms import Form
+from consult.web.forms import Form, time_of_day
 from consult.web.params import number_in_path
 from consult.web.render import render
 from consult.web.session import require_staff
@@ -73,11 +73,6 @@ def saved(expert: Staff, part: str) -> web.Response:
     return web.Response(status=303, headers={"Location": f"/experts/{expert.id}/{part}?{SAVED}=1"})
 
 
-def to_time(text: str) -> time:
-    """Return a time of day, to the minute. Raises ValueError."""
-    return time.fromisoformat(text).replace(second=0, microsecond=0, tzinfo=None)
-
-
 def end_to_time(text: str) -> time:
     """Return the end of hours; 24:00 is 00:00, which as an end means midnight. Raises ValueError."""
-    return time() if text == "24:00" else to_time(text)
+    return time() if text == "24:00" else time_of_day(text)

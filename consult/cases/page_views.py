@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,7 +33,7 @@ from consult.people import service as people
 from consult.people.model import Staff
 from consult.records import service as records
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import AppointmentDetails
+from consult.scheduling.model import AppointmentDetails, PanelMember
 from consult.transcripts import service as transcripts
 from consult.waiting import service as waiting_list
 from consult.web.forms import Form, read_form
@@ -205,7 +206,6 @@ async def render_case(
             "choice_reasons": matching.explain(choice.reasons, words, staff.time_zone) if choice else [],
             "wishes": wishes,
         }
-    experts = {one.appointment.expert_id: one for one in appointments if not one.appointment.is_cancelled}
     live = [one for one in appointments if not one.appointment.is_cancelled]
     return render(
         request,
@@ -218,7 +218,7 @@ async def render_case(
             "states": _states(appointments, [page.consultation for page in consulted], now),
             "appointments": live,
             "cancelled": [one for one in appointments if one.appointment.is_cancelled],
-            "experts": list(experts.values()),
+            "experts": _experts_of(live),
             "zone": staff.time_zone,
             "now": now,
             "may_book": may(staff.role, Action.BOOK),
@@ -230,6 +230,15 @@ async def render_case(
         },
         status=status,
     )
+
+
+def _experts_of(appointments: Sequence[AppointmentDetails]) -> list[PanelMember]:
+    """Return everybody who sees the patient in these appointments, each once."""
+    experts: dict[StaffId, PanelMember] = {}
+    for one in appointments:
+        lead = PanelMember(one.appointment.expert_id, one.expert_name, one.expert_specialty)
+        experts |= {member.id: member for member in (lead, *one.panel)}
+    return list(experts.values())
 
 
 def _states(

@@ -86,7 +86,7 @@ async def show_call_to_visit(request: web.Request) -> web.Response:
         kept, asked = [replace(record, title=reader_words(request).gettext(RECORD)) for record in kept], []
     page = CallPage(
         call_id=str(visit.appointment_id), is_guest=visit.is_guest, is_staff=False,
-        is_open=may_join_at(visit, now), with_name=visit.expert_name,
+        is_open=may_join_at(visit, now), with_name=", ".join(visit.expert_names),
         host_name=visit.expert_name, seat_url="/visit/seat", after_url="/visit/after", ends_at=visit.ends_at,
         records=kept, questions=asked, chat=chat,
     )  # fmt: skip

@@ -138,11 +138,18 @@ async def _page(
         "unfitting": [row for row in shown if row.match.objections],
         "wrong": next(iter(form.errors.values()), "") if form else "",
         "note": form.values.get("note", "") if form else "",
-        "note_of": form.values.get("expert", "") if form else "",
+        "note_of": _note_of(form, shown) if form else "",
         "zone": staff.time_zone,
         "now": now,
     }
     return render(request, "staff/match.html", values, status=status)
+
+
+def _note_of(form: Form, shown: list[Row]) -> str:
+    """Return beside which expert a note that was typed is shown again: the first, if its own is not there."""
+    ids = [str(row.expert.id) for row in shown]
+    typed = form.values.get("expert", "")
+    return typed if typed in ids else ids[0] if ids else ""
 
 
 def _rows(matches: list[Match], experts: Mapping[StaffId, Staff], words: Words, time_zone: str) -> list[Row]:

@@ -64,7 +64,7 @@ async def set_profile(request: web.Request) -> web.Response:
         specialties=form.several("specialties"),
         languages=form.several("languages"),
         licences=form.several("licences"),
-        new_cases_a_week=form.values.get("new_cases_a_week", "")[:20],
+        new_cases_a_week=form.values.get("new_cases_a_week", ""),
         leads_panels=form.checked("leads_panels"),
     )
     if form.values.get("add") in ("languages", "licences"):

@@ -20,7 +20,7 @@ from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import drop_link, keep_link, take_link
 from consult.scheduling.model import Invited, IssuedLink, PatientNeed, opens_until
-from consult.web.forms import Form, read_form
+from consult.web.forms import NOT_A_CHOICE, Form, read_form
 from consult.web.params import uuid_in_path
 from consult.web.render import render
 from consult.web.session import require_staff
@@ -176,7 +176,11 @@ async def set_needs(request: web.Request) -> web.Response:
     staff = await require_staff(request, StaffRole.SCHEDULER)
     appointment_id = AppointmentId(uuid_in_path(request))
     form = await read_form(request)
-    needs = [need for need in PatientNeed if need.value in form.lists.get("needs", [])]
+    ticked = form.lists.get("needs", [])
+    needs = [need for need in PatientNeed if need.value in ticked]
+    if len(needs) < len(set(ticked)):
+        form.wrong("needs", NOT_A_CHOICE)
+        return await _render_appointment(request, staff, appointment_id, form=form, status=422)
     try:
         async with request.app[POOL].acquire() as conn:
             await service.fetch_appointment(conn, appointment_id)

@@ -121,6 +121,11 @@ class AppointmentDetails:
     booked_by_name: str
     panel: tuple[PanelMember, ...] = ()
 
+    @property
+    def expert_names(self) -> list[str]:
+        """Of everybody whom the patient meets, who leads first."""
+        return [self.expert_name, *(one.name for one in self.panel)]
+
 
 @dataclass(frozen=True, slots=True)
 class AppointmentChange:
@@ -223,6 +228,11 @@ class Visit:
     needs: tuple[PatientNeed, ...] = ()
     needs_note: str = ""
     panel: tuple[PanelMember, ...] = ()
+
+    @property
+    def expert_names(self) -> list[str]:
+        """Of everybody whom the patient meets, who leads first."""
+        return [self.expert_name, *(one.name for one in self.panel)]
 
     @property
     def is_guest(self) -> bool:

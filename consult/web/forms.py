@@ -27,6 +27,7 @@ from consult.web.words import Words
 BROKEN_PARTS = (ValueError, AssertionError, LookupError, EOFError, StopAsyncIteration, HttpProcessingError)
 CHUNK_BYTES = 256 * 1024
 MAX_FIELDS = 200
+MAX_DIGITS = 40  # more than any number here may have, and few enough to be read as one
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 FILL_IN = N_("Please fill this in.")
@@ -61,12 +62,15 @@ class Form:
         if self.errors:
             raise InvalidInput(self.errors)
 
-    def text(self, name: str, *, required: bool = False, max_chars: int = 200) -> str:
-        """Return the text without spaces around it, line ends as \\n, "" if there is none."""
+    def text(self, name: str, *, required: bool = False, max_chars: int | None = 200) -> str:
+        """Return the text without spaces around it, line ends as \\n, "" if there is none.
+
+        max_chars: None for what is not a text but has a form of its own, where another sentence says what is wrong.
+        """
         value = self.values.get(name, "").replace("\r\n", "\n").replace("\r", "\n").strip()
         if required and not value:
             self.wrong(name, FILL_IN)
-        if len(value) > max_chars:
+        if max_chars is not None and len(value) > max_chars:
             self.wrong(name, TOO_LONG, max_chars=max_chars)
         return value
 
@@ -80,20 +84,19 @@ class Form:
         return value
 
     def whole_number(self, name: str, *, required: bool = True, least: int = 0, most: int = 2**31 - 1) -> int | None:
-        value = self.text(name, required=required, max_chars=20)
-        if not value or len(value) > 20:
+        value = self.text(name, required=required, max_chars=None)
+        if not value:
             return None
         if not re.fullmatch(r"[+-]?[0-9]+", value):
             self.wrong(name, NOT_A_NUMBER)
             return None
-        number = int(value)
-        if not least <= number <= most:
+        if len(value) > MAX_DIGITS or not least <= int(value) <= most:
             self.wrong(name, NUMBER_RANGE, least=least, most=most)
             return None
-        return number
+        return int(value)
 
     def date(self, name: str, *, required: bool = True) -> dt.date | None:
-        value = self.text(name, required=required, max_chars=40)
+        value = self.text(name, required=required, max_chars=None)
         if not value:
             return None
         try:
@@ -104,11 +107,11 @@ class Form:
 
     def clock_time(self, name: str, *, required: bool = True) -> dt.time | None:
         """Return a time of day without a zone, to the minute."""
-        value = self.text(name, required=required, max_chars=20)
+        value = self.text(name, required=required, max_chars=None)
         if not value:
             return None
         try:
-            return dt.time.fromisoformat(value).replace(second=0, microsecond=0, tzinfo=None)
+            return time_of_day(value)
         except ValueError:
             self.wrong(name, NOT_A_TIME)
             return None
@@ -127,6 +130,14 @@ class Form:
 
     def checked(self, name: str) -> bool:
         return self.values.get(name, "") not in ("", "0", "false", "off", "no")
+
+
+def time_of_day(text: str) -> dt.time:
+    """Return a time of day, to the minute. Raises ValueError, also for one that names a zone."""
+    at = dt.time.fromisoformat(text)
+    if at.tzinfo is not None:
+        raise ValueError("zone")
+    return at.replace(second=0, microsecond=0)
 
 
 async def read_form(request: web.Request) -> Form:

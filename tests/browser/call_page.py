@@ -60,6 +60,7 @@ TURNED_MS = """(page) => new Promise((done) => {
   look();
 })"""
 INSIDE = "body[data-phase=inside]"
+BLUE, ORANGE, GREEN = (40, 70, 190), (230, 140, 40), (40, 150, 70)
 OTHER = ".tile:not(.is-me)"
 
 
@@ -185,12 +186,20 @@ def draw_picture() -> bytes:
 @asynccontextmanager
 async def two_browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]:
     """The expert's camera is blue, the patient's is orange."""
-    blue = paint_camera(tmp_path / "blue.y4m", (40, 70, 190))
-    orange = paint_camera(tmp_path / "orange.y4m", (230, 140, 40))
-    async with AsyncExitStack() as stack:
-        expert = await stack.enter_async_context(open_browser(FakeDevices(camera=blue)))
-        patient = await stack.enter_async_context(open_browser(FakeDevices(camera=orange)))
+    async with browsers_of(tmp_path, BLUE, ORANGE) as (expert, patient):
         yield expert, patient
+
+
+@asynccontextmanager
+async def browsers_of(tmp_path: Path, *colours: tuple[int, int, int]) -> AsyncIterator[list[Browser]]:
+    """A Chromium for each colour, which is what its cameras see."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                open_browser(FakeDevices(camera=paint_camera(tmp_path / f"{number}.y4m", colour)))
+            )
+            for number, colour in enumerate(colours)
+        ]
 
 
 async def open_expert(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.browser.measures import count_frames, is_near, read_colour
 
 MICROPHONE_CLOCK = """
   const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -88,6 +92,18 @@ class Room:
     async def microphone_opened_at(self) -> datetime:
         opened_ms = await self.page.evaluate("window.micOpenedAt.at(-1)")
         return datetime.fromtimestamp(opened_ms / 1000, UTC)
+
+
+async def expect_picture(room: Room, name: str, colour: tuple[int, int, int]) -> None:
+    """Wait until somebody's picture is the right one and moves: at least 8 new frames within a second."""
+    video = room.face(name).locator("video")
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        before = await count_frames(video)
+        await asyncio.sleep(1)
+        if await count_frames(video) >= before + 8 and is_near(await read_colour(video), colour):
+            return
+    raise AssertionError(f"{name}'s picture is {await read_colour(video)}, wanted {colour}, or stands still")
 
 
 async def upload(page: Page, file: Path, *, shows: str) -> None:

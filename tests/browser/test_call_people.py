@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import time, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page, expect
 
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
+from consult.domain.access import StaffRole
+from consult.domain.clock import utc_now
+from consult.domain.ids import AppointmentId, StaffId
 from consult.keys import POOL
+from consult.people import service as people
+from consult.scheduling import service as scheduling
+from consult.settings import Settings
 from signaling import roster
 from tests.browser.call_page import (
+    BLUE,
+    GREEN,
     INSIDE,
+    ORANGE,
     OTHER,
+    Arranged,
     agree,
     arrange_call,
+    browsers_of,
     invite,
     let_in,
     open_expert,
@@ -22,13 +40,19 @@ from tests.browser.call_page import (
     open_patient,
     two_browsers,
 )
+from tests.browser.people import Room, expect_picture, open_page, sign_in, zone_where_it_is_noon
 from tests.conftest import Server
 
 pytestmark = pytest.mark.timeout(300)  # two Chromium processes on a busy machine
 
 SUPERSEDED = "[data-part=ending][data-reason=superseded]:not([hidden])"
-FRAMES = f"""() => [...document.querySelectorAll("{OTHER} video")]
-  .map((one) => one.getVideoPlaybackQuality().totalVideoFrames)"""
+# The sounds of so many others arrive, and are not silence.
+HEARS = """async (others) => {
+  const found = await window.mediaConnections.at(-1).getStats();
+  const sounds = [...found.values()].filter((one) => one.type === "inbound-rtp" && one.kind === "audio");
+  return sounds.filter((one) => one.totalAudioEnergy > 0).length >= others;
+}"""
+LEAD, SECOND, PATIENT = "Dr Helen Okafor", "Dr Sabine Brandt", "Ana Ruiz"
 AGAIN = "[data-ending-again]"
 
 
@@ -137,39 +161,95 @@ async def test_a_no_stops_the_recording_for_all_and_a_newcomer_is_asked_first(se
         assert max(ends_ms) <= withdrawn_ms + 1000, (ends_ms, withdrawn_ms)
 
 
-async def test_four_people_see_each_other_and_who_finds_the_room_full_waits_outside(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_panel_meets_the_patient_and_its_call_is_filed_with_everybody_in_it(
+    start_server: Callable[..., Any], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Booked by a scheduler; two experts and the patient see, hear and record each other. The fifth finds it full."""
     monkeypatch.setattr(roster, "MAX_INSIDE", 4)  # six pictures on six pages are more than two cores decode
-    call = await arrange_call(server)
+    server: Server = await start_server(settings, with_worker=True)
     pool = server.app[POOL]
-    async with two_browsers(tmp_path) as (expert_browser, patient_browser):
-        expert = await open_expert(expert_browser, server, call)
-        patient = await open_patient(patient_browser, server, call)
-        await let_in(expert, patient)
-        guests = []
-        for browser, name, role in (
-            (expert_browser, "Mara Lind", "interpreter"),
-            (patient_browser, "Luis Ruiz", "caregiver"),
-        ):
-            guest = await open_patient(browser, server, await invite(pool, call, name, role))
-            await let_in(expert, guest)
-            guests.append(guest)
-        for page in (expert, patient, *guests):
+    async with browsers_of(tmp_path, BLUE, GREEN, ORANGE) as (clinic, elsewhere, home):
+        calls = await _book_panel(clinic, server)
+        lead = await open_expert(clinic, server, calls[LEAD])
+        second = await open_expert(elsewhere, server, calls[SECOND])
+        patient = await open_patient(home, server, calls[LEAD])
+        await patient.goto(f"{server.url}/visit/when")
+        for name in (LEAD, SECOND):
+            await expect(patient.locator(".meet", has_text=name)).to_be_visible()
+        await patient.goto(f"{server.url}/visit/call")
+        await second.click("[data-knock=admit]")
+        everybody = {LEAD: (lead, BLUE), SECOND: (second, GREEN), PATIENT: (patient, ORANGE)}
+        for page, _colour in everybody.values():
+            await page.wait_for_selector(INSIDE)
+        for own, (page, _) in everybody.items():
+            for name, (_, colour) in everybody.items():
+                if name != own:
+                    await expect_picture(Room(page), name, colour)
+            await page.wait_for_function(HEARS, arg=2)
+        await agree(lead, second, patient)
+
+        caregiver = await open_patient(clinic, server, await invite(pool, calls[LEAD], "Luis Ruiz", "caregiver"))
+        await lead.click("[data-knock=admit]")
+        for page in (lead, second, patient, caregiver):
             await page.wait_for_function(f"() => document.querySelectorAll('{OTHER}.has-picture').length === 3")
-            await page.evaluate(f"() => (document.before = ({FRAMES})())")
-            await page.wait_for_function(
-                f"() => ({FRAMES})().every((now, place) => now >= document.before[place] + 8)",
-                polling=250, timeout=90_000,
-            )  # fmt: skip
-        fifth = await open_patient(patient_browser, server, await invite(pool, call, "Dr Paul Stein", "physician"))
-        await expert.click("[data-knock=admit]")
-        await expert.wait_for_selector("text=The room is full.")
+        fifth = await open_patient(home, server, await invite(pool, calls[LEAD], "Dr Paul Stein", "physician"))
+        await lead.click("[data-knock=admit]")
+        await lead.wait_for_selector("text=The room is full.")
         await fifth.wait_for_selector("[data-lobby-state=room-full]:not([hidden])")
-        await guests[0].click("[data-control=leave]")
+        await caregiver.click("[data-control=leave]")
         await fifth.wait_for_selector("[data-lobby-state=expert-told]:not([hidden])")
-        await expert.click("[data-knock=admit]")
-        await fifth.wait_for_selector(f"{INSIDE} {OTHER}.has-picture")
+
+        await second.click("[data-control=end]")
+        await second.click("[data-end-yes]")
+        await lead.wait_for_url("**/cases/*")
+        filed = lead.locator(".play-person")
+        while await filed.count() < len(everybody):
+            await lead.wait_for_timeout(1000)
+            await lead.reload()
+        for name in everybody:
+            await expect(filed.filter(has_text=name)).to_have_count(1)
+            assert await lead.locator(".case-people", has_text=name).count() == 1
+        async with pool.acquire() as conn:
+            told = await conn.fetch(
+                "select audience, recipient from mails where kind = 'invitation' and appointment_id = $1",
+                UUID(calls[LEAD].appointment_id),
+            )
+        assert sorted(tuple(row) for row in told) == [
+            ("expert", "helen@clinic.example"), ("expert", "sabine@clinic.example"), ("patient", "ana@example.org"),
+        ]  # fmt: skip
+
+
+async def _book_panel(browser: Browser, server: Server) -> dict[str, Arranged]:
+    """A scheduler books both experts at the first time when both are free. Returns the call as each comes to it."""
+    call = await arrange_call(server)
+    now, appointment_id = utc_now(), AppointmentId(UUID(call.appointment_id))
+    zone = zone_where_it_is_noon(now)
+    soon = now.astimezone(ZoneInfo(zone)) + timedelta(minutes=2)
+    async with server.app[POOL].acquire() as conn:
+        await scheduling.cancel(conn, appointment_id, now, by=await conn.fetchval("select id from staff limit 1"))
+        await people.create_staff(
+            conn, email="sabine@clinic.example", name=SECOND, role=StaffRole.EXPERT, time_zone=zone,
+            password="a long password for tests", specialty="Neuroradiology", now=now,
+        )  # fmt: skip
+        await conn.execute("update staff set time_zone = $1", zone)
+        experts = {row["name"]: StaffId(row["id"]) for row in await conn.fetch("select id, name from staff")}
+        tokens = {name: await people.start_session(conn, experts[name], now) for name in (LEAD, SECOND)}
+        for name in tokens:
+            hours = [WorkingBlock(soon.weekday(), soon.time().replace(second=0, microsecond=0), time(23, 30))]
+            await availability.set_working_hours(conn, experts[name], hours)
+    page = await open_page(browser, f"{server.url}/sign-in")
+    await sign_in(page, "noor@clinic.example", "a long password for tests")
+    await page.goto(f"{server.url}/cases/{call.case_id}/book?kind=panel&expert={experts[LEAD]}")
+    await page.get_by_label(SECOND).check()
+    await page.get_by_role("button", name="Show times").click()
+    await page.locator("input[name=slot] + label").first.click()
+    await page.get_by_role("button", name="Book this time").first.click()
+    link = await page.locator("[data-copy-from]").first.input_value()
+    async with server.app[POOL].acquire() as conn:
+        visit = await scheduling.open_invitation(conn, now=utc_now(), secret=link.partition("#")[2])
+    booked = replace(call, appointment_id=str(visit.appointment_id), visit_token=visit.token)
+    await page.context.close()
+    return {name: replace(booked, expert_token=token) for name, token in tokens.items()}
 
 
 async def _press_in_recording(page: Page, act: str) -> float:

@@ -20,13 +20,11 @@ from tests.browser import script
 from tests.browser.call_page import turn_page
 from tests.browser.chromium import FakeDevices, find_accessibility_faults, open_browser, paint_camera, say
 from tests.browser.measures import (
-    count_frames,
     decode_recording,
     is_near,
-    read_colour,
     word_error_rate,
 )
-from tests.browser.people import Room, open_page, sign_in, upload, zone_where_it_is_noon
+from tests.browser.people import Room, expect_picture, open_page, sign_in, upload, zone_where_it_is_noon
 from tests.browser.processes import Consult
 
 pytestmark = pytest.mark.timeout(420)
@@ -190,18 +188,6 @@ async def come_together(expert: Room, patient: Room) -> None:
     await patient.agree_to_recording()
     await asyncio.gather(expert.expect_recording("on"), patient.expect_recording("on"))
     await asyncio.gather(expect_picture(expert, PATIENT, PATIENT_ORANGE), expect_picture(patient, EXPERT, EXPERT_BLUE))
-
-
-async def expect_picture(room: Room, name: str, colour: tuple[int, int, int]) -> None:
-    """Wait until somebody's picture is the right one and moves: at least 8 new frames within a second."""
-    video = room.face(name).locator("video")
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        before = await count_frames(video)
-        await asyncio.sleep(1)
-        if await count_frames(video) >= before + 8 and is_near(await read_colour(video), colour):
-            return
-    raise AssertionError(f"{name}'s picture is {await read_colour(video)}, wanted {colour}, or stands still")
 
 
 async def look_at_records(expert: Room, patient: Room) -> None:

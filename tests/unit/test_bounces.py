@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 
-from consult.notices.bounces import bounce_address, read_report
+from consult.notices.bounces import Bounce, bounce_address, read_report
 from consult.notices.model import MailId
 
+REPORTS = Path(__file__).parent / "reports"
 OURS = MailId(uuid.UUID("5f0c6d3e-0a4b-4a37-9a55-0d5a3c8f1b22"))
 
 REPORT = """\
@@ -54,6 +56,12 @@ def report(
     message_id: str = f"<{OURS}@clinic.example>",
 ) -> bytes:
     return REPORT.format(to=to, action=action, status=status, gives_back=gives_back, message_id=message_id).encode()
+
+
+@pytest.mark.parametrize("name", ["postfix_whole", "postfix_headers"])
+def test_what_postfix_itself_reports_is_read(name: str) -> None:
+    """As Postfix 3.7 piped them: to the address of that mail alone, and to the sender with the headers of a long one."""
+    assert read_report((REPORTS / f"{name}.eml").read_bytes()) == Bounce(OURS, "5.1.1")
 
 
 @pytest.mark.parametrize("gives_back", ["message/rfc822", "text/rfc822-headers"])
