@@ -91,10 +91,10 @@ def _event(entry: Entry, language: str) -> icalendar.Event:
     event.add("status", "CANCELLED" if entry.is_cancelled else "CONFIRMED")
     event.add("transp", "TRANSPARENT" if entry.is_cancelled else "OPAQUE")
     event.add("class", "PRIVATE")
+    organizer = icalendar.vCalAddress(f"mailto:{entry.organizer}")
+    organizer.params["CN"] = entry.organizer_name
+    event.add("organizer", organizer)  # of a calendar that is only looked at, too (RFC 5546 §3.2.1)
     if entry.attendee:
-        organizer = icalendar.vCalAddress(f"mailto:{entry.organizer}")
-        organizer.params["CN"] = entry.organizer_name
-        event.add("organizer", organizer)
         attendee = icalendar.vCalAddress(f"mailto:{entry.attendee}")
         # Nobody reads answers, so none is asked for: moving and cancelling is done by the link.
         attendee.params.update({"ROLE": "REQ-PARTICIPANT", "PARTSTAT": "ACCEPTED", "RSVP": "FALSE"})

@@ -82,9 +82,13 @@ def test_every_zone_means_the_same_instant_around_every_change_of_its_clock() ->
 @needs_thunderbirds_parser
 def test_a_calendar_of_two_years_and_zones_describes_each_zone_once() -> None:
     starts = [datetime(2026, 10, 24, 22, tzinfo=UTC) + timedelta(days=number * 90) for number in range(6)]
-    entries = [entry(at, zone) for at in starts for zone in ("Europe/Berlin", "America/Toronto", "UTC")]
+    entries = [
+        replace(entry(at, zone), attendee="") for at in starts for zone in ("Europe/Berlin", "America/Toronto", "UTC")
+    ]
     data = write_calendar(entries, method=Method.PUBLISH, language="es", name="Consultas")
     assert data.count(b"BEGIN:VTIMEZONE") == 2
+    assert data.count(b"ORGANIZER") == len(entries), "it is whose (RFC 5546 §3.2.1)"
+    assert b"ATTENDEE" not in data, "and asks nobody to come"
     (read,) = read_as_thunderbird([data])
     assert [found["starts_s"] for found in read["entries"]] == [one.starts_at.timestamp() for one in entries]
 

@@ -60,7 +60,7 @@ def report(
 
 @pytest.mark.parametrize("name", ["postfix_whole", "postfix_headers"])
 def test_what_postfix_itself_reports_is_read(name: str) -> None:
-    """As Postfix 3.7 piped them: to the address of that mail alone, and to the sender with the headers of a long one."""
+    """As Postfix 3.7 piped them: to the address of that mail alone, and to the sender with the headers alone."""
     assert read_report((REPORTS / f"{name}.eml").read_bytes()) == Bounce(OURS, "5.1.1")
 
 
