@@ -21,6 +21,8 @@ import asyncpg
 import pytest
 from aiohttp import web
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from consult.app import create_app, serve
 from consult.db import embedded
@@ -28,6 +30,10 @@ from consult.db.migrate import migrate
 from consult.db.pool import create_pool
 from consult.people import passwords
 from consult.settings import Settings, read_settings
+
+# How long an example or its making takes says something about the machine alone.
+hypothesis_settings.register_profile("consult", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("consult")
 
 SECRET = "a secret for tests, long enough for anything"
 # Browser tests that hold no call, and so may run beside others.

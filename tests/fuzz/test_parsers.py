@@ -17,7 +17,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_nearly_right_gets_an_answer(name: str) -> None:
-    @settings(max_examples=EXAMPLES.get(name, 400), deadline=None, suppress_health_check=SLOW)
+    @settings(max_examples=EXAMPLES.get(name, 400), suppress_health_check=SLOW)
     @given(nearly(name))
     def attack(data: bytes) -> None:
         TARGETS[name](data)
@@ -27,7 +27,7 @@ def test_what_is_nearly_right_gets_an_answer(name: str) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_anything_at_all_gets_an_answer(name: str) -> None:
-    @settings(max_examples=EXAMPLES.get(name, 200), deadline=None, suppress_health_check=SLOW)
+    @settings(max_examples=EXAMPLES.get(name, 200), suppress_health_check=SLOW)
     @given(st.binary(max_size=400))
     def attack(data: bytes) -> None:
         TARGETS[name](data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -50,6 +50,4 @@ class AnyWords(AnyCall):
 
 
 TestAnyWords = AnyWords.TestCase
-TestAnyWords.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestAnyWords.settings = settings(max_examples=60, stateful_step_count=40)

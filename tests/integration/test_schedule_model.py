@@ -366,7 +366,7 @@ def test_any_sequence_of_changes_leaves_no_overlap_and_loses_nothing(
             run_state_machine_as_test(
                 lambda: Schedule(runner, conn, clinic.case, clinic.scheduler, experts),
                 settings=settings(
-                    max_examples=30, stateful_step_count=40, deadline=None,
+                    max_examples=30, stateful_step_count=40,
                     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
                 ),
             )  # fmt: skip

@@ -14,7 +14,7 @@ from signaling.media import SegmentFinished
 
 
 @pytest.mark.parametrize("kind", events.EVENTS.values(), ids=lambda kind: kind.__name__)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_an_event_passes_through_json(kind: type[events.RoomEvent], data: st.DataObject) -> None:
     fractions = {"zoom", "x", "y", "loss"} & set(kind.__dataclass_fields__)
@@ -24,7 +24,7 @@ def test_an_event_passes_through_json(kind: type[events.RoomEvent], data: st.Dat
 
 
 @pytest.mark.parametrize("kind", events.COMMANDS.values(), ids=lambda kind: kind.__name__)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_command_passes_through_json(kind: type[events.RoomCommand], data: st.DataObject) -> None:
     command = data.draw(st.builds(kind))

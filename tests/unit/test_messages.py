@@ -6,7 +6,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling import messages as wire
@@ -127,14 +127,12 @@ def test_an_unknown_type_and_a_long_message_are_named_so() -> None:
         wire.decode(" " * (wire.MAX_MESSAGE_BYTES + 1))
 
 
-@settings(deadline=None)
 @given(st.text() | st.recursive(st.none() | st.text() | st.floats(), st.lists).map(json.dumps))
 def test_no_text_does_worse_than_an_error(text: str) -> None:
     with contextlib.suppress(SignalingError):
         wire.decode(text)
 
 
-@settings(deadline=None)
 @given(
     kind=st.sampled_from(sorted(wire.FROM_BROWSER)),
     fields=st.dictionaries(

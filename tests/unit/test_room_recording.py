@@ -308,4 +308,4 @@ class AnyCall(RuleBasedStateMachine):
 
 
 TestAnyCall = AnyCall.TestCase
-TestAnyCall.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyCall.settings = settings(max_examples=60, stateful_step_count=40)

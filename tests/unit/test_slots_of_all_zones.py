@@ -216,7 +216,7 @@ def plainly(
 NOWS = st.integers(-3 * 24 * 60, 24 * 60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), name=NAMES, minutes=st.integers(10, 120), record_count=st.integers(0, 4))
 def test_offers_are_those_of_the_plain_reckoning_and_keep_every_rule(
     data: st.DataObject, name: str, minutes: int, record_count: int
@@ -239,7 +239,7 @@ def test_offers_are_those_of_the_plain_reckoning_and_keep_every_rule(
         assert not any(offer.blocked.overlaps(one) for one in (*expert.absences, *(one.blocked for one in taken)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), name=NAMES, minutes=st.integers(10, 120))
 def test_booking_one_offer_takes_no_other_away(data: st.DataObject, name: str, minutes: int) -> None:
     day = data.draw(days_in(name))
@@ -256,7 +256,7 @@ def test_booking_one_offer_takes_no_other_away(data: st.DataObject, name: str, m
         assert offers_with([*taken, offer]) == [other for other in before if other != offer]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), name=NAMES, minutes=st.integers(10, 120))
 def test_the_days_asked_for_decide_what_is_listed_but_not_what_is_offered(
     data: st.DataObject, name: str, minutes: int
@@ -272,7 +272,7 @@ def test_the_days_asked_for_decide_what_is_listed_but_not_what_is_offered(
     assert sorted(each, key=lambda offer: offer.during) == offers_of(day, day + 3 * DAY)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), names=st.lists(NAMES, min_size=2, max_size=3), minutes=st.integers(10, 90))
 def test_a_panel_meets_when_all_of_it_are_free(data: st.DataObject, names: list[str], minutes: int) -> None:
     day = data.draw(days_in(names[0]))
