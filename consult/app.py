@@ -28,7 +28,7 @@ from consult.web.csrf import require_proof
 from consult.web.limits import Limiter
 from consult.web.middleware import add_headers, answer_errors
 from consult.web.render import PAGES, Pages
-from consult.web.session import SESSION_ENDED
+from consult.web.session_ends import close_sockets_of_ended_sessions
 from consult.web.sockets import OpenSockets
 from consult.web.words import LANGUAGES, load_languages
 from consult.worker import run_worker, write_down
@@ -198,7 +198,7 @@ async def _keep_limiter(app: web.Application) -> AsyncIterator[None]:
 
 async def _keep_sessions(app: web.Application) -> AsyncIterator[None]:
     """While a call is open its session is not idle; when a session ends, anywhere, its sockets here are closed."""
-    listening = asyncio.create_task(_close_sockets_of_ended_sessions(app), name="sessions-ended")
+    listening = asyncio.create_task(close_sockets_of_ended_sessions(app), name="sessions-ended")
     keeping = asyncio.create_task(_keep_open_sessions(app), name="sessions-kept")
     try:
         yield
@@ -216,21 +216,6 @@ async def _keep_open_sessions(app: web.Application) -> None:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 async with app[POOL].acquire() as conn:
                     await people.keep_sessions(conn, hashes, utc_now())
-
-
-async def _close_sockets_of_ended_sessions(app: web.Application) -> None:
-    ended: asyncio.Queue[str] = asyncio.Queue(maxsize=1000)
-
-    def remember(session: str) -> None:
-        if not ended.full():
-            ended.put_nowait(session)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(listen(app[SETTINGS].database_url, SESSION_ENDED, remember), name="sessions-listener")
-        while True:
-            session = await ended.get()
-            with contextlib.suppress(TimeoutError):
-                await app[SOCKETS].close(session)
 
 
 async def _keep_boards(app: web.Application) -> AsyncIterator[None]:

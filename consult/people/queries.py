@@ -63,6 +63,16 @@ END_SESSION = """
 update staff_sessions set ended_at = $2 where token_hash = $1 and ended_at is null
 """
 
+# Idle ones are left out: an open call keeps its session, however long nobody could write that down.
+LIST_ENDED_SESSIONS = """
+select known.token_hash
+from unnest($1::bytea[]) as known (token_hash)
+where not exists (
+  select from staff_sessions n join staff s on s.id = n.staff_id
+  where n.token_hash = known.token_hash and n.ended_at is null and s.disabled_at is null
+)
+"""
+
 DELETE_OLD_SESSIONS = """
 delete from staff_sessions where staff_id = $1 and (ended_at < $2 or seen_at < $2)
 """
@@ -134,6 +144,10 @@ async def update_seen(conn: Connection, token_hashes: list[bytes], now: datetime
 
 async def end_session(conn: Connection, token_hash: bytes, now: datetime) -> None:
     await conn.execute(END_SESSION, token_hash, now)
+
+
+async def list_ended_sessions(conn: Connection, token_hashes: list[bytes]) -> list[bytes]:
+    return [bytes(row["token_hash"]) for row in await conn.fetch(LIST_ENDED_SESSIONS, token_hashes)]
 
 
 async def delete_old_sessions(conn: Connection, staff_id: StaffId, before: datetime) -> None:

@@ -123,6 +123,11 @@ async def end_session(conn: Connection, token: str, now: datetime) -> None:
     await queries.end_session(conn, _hash(token), now)
 
 
+async def list_ended_sessions(conn: Connection, token_hashes: Iterable[bytes]) -> list[bytes]:
+    """Return which of these sessions were ended, or are of somebody whose account was."""
+    return await queries.list_ended_sessions(conn, list(token_hashes))
+
+
 async def list_experts(conn: Connection) -> list[Staff]:
     """Return the experts by name."""
     return await queries.list_by_role(conn, StaffRole.EXPERT)

@@ -41,6 +41,10 @@ class OpenSockets:
         async with asyncio.timeout(5):
             await asyncio.gather(*(close() for close in closers), return_exceptions=True)
 
+    def all_sessions(self) -> frozenset[str]:
+        """Sessions with any open socket."""
+        return frozenset(self._closers)
+
     def sessions(self) -> frozenset[str]:
         """Sessions with an open socket that a person is at: they are not idle."""
         return frozenset(self._active.values())

@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 from aiortc import RTCSessionDescription
 
+from consult.db import listening
 from consult.domain.clock import utc_now
-from consult.keys import POOL
+from consult.keys import POOL, SOCKETS
 from consult.people import service as people
 from consult.web.session import NOTIFY_ENDED, SESSION_ENDED, session_key
 from signaling.events import RecordingFinished
@@ -155,6 +156,30 @@ async def test_a_session_that_ends_while_its_socket_opens_is_noticed(
             await people.end_session(conn, token, utc_now())
             await conn.execute(NOTIFY_ENDED, SESSION_ENDED, session_key("staff", token))
         assert (await heard_until(ws, "ended"))["reason"] == "expired"
+
+
+async def test_a_session_that_ended_while_nobody_listened_is_noticed_when_the_database_is_back(
+    browser: aiohttp.ClientSession, server: Server, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "PAUSE_S", 0.1)
+    ticket, token = await ticket_of(browser, server, town, EXPERT), town.tokens[EXPERT]
+    stays_open = asyncio.Event()
+
+    async def close_other() -> None:
+        stays_open.set()
+
+    async with socket(browser, server, town, EXPERT) as ws:
+        assert (await hello(ws, ticket))["type"] == "welcome"
+        with server.app[SOCKETS].kept(session_key("staff", town.tokens[SCHEDULER]), close_other):
+            async with server.app[POOL].acquire() as conn:
+                await people.end_session(conn, token, utc_now())  # told by another process, and not heard here
+                ended = await conn.fetch(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+                    " and query like 'LISTEN%consult_session_ended%'"
+                )
+            assert len(ended) == 1
+            assert (await heard_until(ws, "ended"))["reason"] == "expired"
+            assert not stays_open.is_set(), "a session that goes on keeps its socket"
 
 
 @pytest.mark.parametrize("what", ["cancel", "link"])
