@@ -140,6 +140,11 @@ class ExpertTime:
     absences: Sequence[Slot] = ()
     travels: Sequence[Travel] = ()
 
+    @property
+    def board_length(self) -> timedelta | None:
+        """How long a free time is drawn: as a first review, else as the shortest kind; None if they give none."""
+        return self.lengths.get(ConsultationKind.FIRST_REVIEW) or min(self.lengths.values(), default=None)
+
     def zone_on(self, day: date) -> ZoneInfo:
         """Return the zone whose local times the expert's hours are on a day."""
         return _zone_on(self.home_zone, self.travels, day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from aiohttp import web
 from babel.dates import format_date, format_skeleton
 
 from consult.availability import service as availability
+from consult.availability.model import ExpertTime
 from consult.boards import service
 from consult.boards.board import columns_of, needs_of, span_of
 from consult.boards.weeks import ONE_DAY, free_by_day, monday_of, month_days, month_of, week_of
@@ -25,7 +26,6 @@ from consult.keys import POOL
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
-from consult.scheduling.model import DEFAULT_LENGTH
 from consult.web.params import day_in_query, number_in_query
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
@@ -103,8 +103,8 @@ async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str
     lines = await service.list_lines(conn, day, day, asked.zone, expert_id=asked.expert_id)
     counts = await service.count_by_day(conn, monday, monday + 6 * ONE_DAY, asked.zone, expert_id=asked.expert_id)
     kept = await service.list_kept(conn, ids, bounds, now=now)
-    free = await free_within(conn, asked, bounds)
     times = await availability.fetch_times(conn, asked.shown)
+    free = await free_within(conn, asked, times, bounds)
     absences = {expert_id: time.absences for expert_id, time in times.items()}
     taken = [*(line.slot for line in lines), *(one.slot for one in kept)]
     span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds)
@@ -131,7 +131,9 @@ async def _week_values(conn: Connection, asked: Asked, language: str) -> dict[st
     monday = monday_of(asked.day)
     sunday = monday + 6 * ONE_DAY
     lines = await service.list_lines(conn, monday, sunday, asked.zone, expert_id=asked.expert_id)
-    free = free_by_day(await free_within(conn, asked, service.bounds_of(monday, sunday, asked.zone)), asked.zone)
+    bounds = service.bounds_of(monday, sunday, asked.zone)
+    times = await availability.fetch_times(conn, asked.shown)
+    free = free_by_day(await free_within(conn, asked, times, bounds), asked.zone)
     days = week_of(monday, lines, free, asked.zone, asked.now)
     return {
         "view": "week",
@@ -148,7 +150,8 @@ async def _month_values(conn: Connection, asked: Asked, language: str) -> dict[s
     days = month_days(asked.day)
     bounds = service.bounds_of(days[0], days[-1], asked.zone)
     booked = await service.count_by_day(conn, days[0], days[-1], asked.zone, expert_id=asked.expert_id)
-    free = free_by_day(await free_within(conn, asked, bounds), asked.zone)
+    times = await availability.fetch_times(conn, asked.shown)
+    free = free_by_day(await free_within(conn, asked, times, bounds), asked.zone)
     month = month_of(asked.day, booked, free)
     first = asked.day.replace(day=1)
     return {
@@ -164,15 +167,25 @@ async def _month_values(conn: Connection, asked: Asked, language: str) -> dict[s
 
 
 async def free_within(
-    conn: Connection, asked: Asked, bounds: Slot, length: timedelta = DEFAULT_LENGTH
+    conn: Connection, asked: Asked, times: Mapping[StaffId, ExpertTime], bounds: Slot
 ) -> dict[StaffId, list[Slot]]:
-    """Return the free times of the shown experts that begin within bounds; none of the past is asked for."""
+    """Return the free times of the shown experts that begin within bounds, each in the expert's own length.
+
+    None of the past is asked for.
+    """
+    nothing: dict[StaffId, list[Slot]] = {one.id: [] for one in asked.shown}
     if bounds.ends_at <= asked.now:
-        return {one.id: [] for one in asked.shown}
+        return nothing
     # The experts' days may begin a day before or after those of the reader.
     first = max(bounds.starts_at, asked.now).astimezone(asked.zone).date() - ONE_DAY
     last = bounds.ends_at.astimezone(asked.zone).date() + ONE_DAY
-    ahead = await scheduling.list_free_slots(conn, asked.shown, first, last, length, now=asked.now)
+    by_length: dict[timedelta, list[Staff]] = {}
+    for one in asked.shown:
+        if (length := times[one.id].board_length) is not None:
+            by_length.setdefault(length, []).append(one)
+    ahead = dict(nothing)
+    for length, experts in by_length.items():
+        ahead |= await scheduling.list_free_slots(conn, experts, first, last, length, now=asked.now)
     return {
         expert_id: [slot for slot in slots if bounds.starts_at <= slot.starts_at < bounds.ends_at]
         for expert_id, slots in ahead.items()

@@ -88,18 +88,25 @@ set condition = excluded.condition, other_languages = excluded.other_languages, 
     updated_by = excluded.updated_by, updated_at = excluded.updated_at
 """
 
-# $2 is now, $3 until when calls count; a call since $4 that is over, in an open case, means an opinion to write.
+# $2 is now, $3 until when calls count; a call since $4 that is over, in an open case, means an opinion to write. Who
+# sits in a panel comes to its call and gives an opinion like who leads it.
 LIST_WORKLOADS = """
+with sits as (
+  select expert_id, id as appointment_id from appointments where expert_id = any($1::bigint[])
+  union all
+  select expert_id, appointment_id from panel_experts where expert_id = any($1::bigint[])
+)
 select wanted.expert_id,
-       (select count(*) from appointments a
-         where a.expert_id = wanted.expert_id and a.cancelled_at is null
-           and lower(a.during) >= $2 and lower(a.during) < $3) as calls,
-       (select count(distinct a.case_id)
-          from appointments a
-          join consultations k on k.appointment_id = a.id
-          join cases c on c.id = a.case_id
-         where a.expert_id = wanted.expert_id and k.ended_at > $4 and c.closed_at is null) as opinions
+       count(*) filter (
+         where a.cancelled_at is null and lower(a.during) >= $2 and lower(a.during) < $3
+       ) as calls,
+       count(distinct a.case_id) filter (where k.ended_at > $4 and c.closed_at is null) as opinions
 from unnest($1::bigint[]) as wanted (expert_id)
+left join sits on sits.expert_id = wanted.expert_id
+left join appointments a on a.id = sits.appointment_id
+left join consultations k on k.appointment_id = a.id
+left join cases c on c.id = a.case_id
+group by wanted.expert_id
 """
 
 LOCK_CASE = "select id from cases where id = $1 for update"

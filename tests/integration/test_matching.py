@@ -176,6 +176,24 @@ async def test_the_list_says_why_and_counts_what_is_booked_and_left_to_write(con
     assert second.objections == 3
 
 
+async def test_sitting_in_a_panel_counts_as_work_for_everybody_in_it(conn: Any, clinic: Clinic) -> None:
+    async def loads() -> dict[StaffId, Workload]:
+        matches = await matching.rank_experts(conn, clinic.case, now=NOW)
+        return {one.candidate.expert_id: one.candidate.workload for one in matches}
+
+    for hours in (30, 54):
+        booked, _link = await book_one(conn, clinic, NOW + timedelta(hours=hours))
+        await conn.execute("insert into panel_experts values ($1, $2)", booked.id, clinic.other_expert)
+    assert await loads() == {clinic.expert: Workload(2, 0), clinic.other_expert: Workload(2, 0)}
+    await conn.execute(
+        "insert into consultations (id, appointment_id, started_at, ended_at) values (gen_random_uuid(), $1, $2, $3)",
+        booked.id, NOW - timedelta(hours=2), NOW - timedelta(hours=1),
+    )  # fmt: skip
+    assert await loads() == {clinic.expert: Workload(2, 1), clinic.other_expert: Workload(2, 1)}
+    await scheduling.cancel(conn, booked.id, NOW, by=clinic.scheduler)
+    assert (await loads())[clinic.other_expert].calls == 1
+
+
 async def test_an_experts_own_length_kinds_and_absences_decide_what_is_free(conn: Any, clinic: Clinic) -> None:
     async def time_reason() -> tuple[str, int]:
         matches = await matching.rank_experts(conn, clinic.case, now=NOW)

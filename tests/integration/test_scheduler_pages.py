@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import time, timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 
+from consult.availability import changes
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
+from consult.domain.ids import StaffId
+from consult.domain.kinds import ConsultationKind
 from consult.scheduling import service as scheduling
 from tests.conftest import Database, Server
 from tests.integration.clinic import Clinic, book_one, open_case, open_clinic
@@ -280,6 +285,30 @@ async def test_the_board_shows_appointments_free_times_and_who_needs_a_hand(
         "/cases?expert=999&at=2026-03-01T10:00:00",
     ):
         await read(scheduler, nonsense)
+
+
+async def test_boards_show_free_times_in_each_experts_own_length(
+    scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
+) -> None:
+    today = utc_now().astimezone(BERLIN).date()
+    day = today + timedelta(days=8 - today.weekday())  # a Tuesday
+    first, follow_up = ConsultationKind.FIRST_REVIEW, ConsultationKind.FOLLOW_UP
+    async with database.pool.acquire() as conn:
+        await availability.set_working_hours(conn, clinic.other_expert, [WorkingBlock(1, time(9), time(12))])
+        await changes.set_lengths(conn, clinic.expert, {first: timedelta(minutes=90), follow_up: timedelta(minutes=20)})
+        await changes.set_lengths(conn, clinic.other_expert, {follow_up: timedelta(minutes=20)})
+
+    async def lengths(expert: StaffId) -> list[str]:
+        page = await read(scheduler, f"/board?day={day}&expert={expert}")
+        return re.findall(r'class="slot slot-free"[^>]*data-long="(\d+)"', page)
+
+    assert await lengths(clinic.expert) == ["90", "90"]
+    assert await lengths(clinic.other_expert) == ["20"] * 9, "who gives no first reviews is shown by what they do give"
+    page = await read(scheduler, f"/board?day={day}")
+    assert page.count("slot-free") == 11
+    for view in ("week", "month"):
+        page = await read(scheduler, f"/board?view={view}&day={day}&expert={clinic.other_expert}")
+        assert ">9 free<" in page or ", 9 free<" in page, view
 
 
 async def test_an_expert_sees_their_own_day_and_their_own_cases_alone(
