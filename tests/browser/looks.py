@@ -23,6 +23,11 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
 TOO_SMALL = """() => [...document.querySelectorAll('button, select, input:not([type=hidden]), .button')]
   .filter((one) => one.checkVisibility() && (one.closest('label') ?? one).getBoundingClientRect().height < 43.5)
   .map((one) => one.outerHTML)"""
+# Every page of the navigation is in sight, and large enough for a thumb.
+NAV_OUT_OF_REACH = """() => [...document.querySelectorAll('.site-nav a')].filter((one) => {
+  const box = one.getBoundingClientRect(), nav = one.closest('.site-nav');
+  return box.left < -1 || box.right > innerWidth + 1 || box.height < 43.5 || nav.scrollWidth > nav.clientWidth + 1;
+}).map((one) => one.outerHTML)"""
 # A colour on its way from one scheme to the other is neither.
 FINISH_COLOURS = "() => document.getAnimations().forEach((one) => one instanceof CSSTransition && one.finish())"
 
@@ -54,6 +59,7 @@ async def check_look(page: Page, name: str = "", *, small_targets: bool = False)
     await _take_picture(page, where, "light")
     _none(where, await find_accessibility_faults(page))
     _none(where, await page.evaluate(TOO_WIDE))
+    _none(where, await page.evaluate(NAV_OUT_OF_REACH))
     assert await page.locator("main .button-main:visible").count() <= 1, where
     if not small_targets:
         _none(where, await page.evaluate(TOO_SMALL))
