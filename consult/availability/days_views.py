@@ -13,13 +13,12 @@ from aiohttp import web
 from consult.availability import changes, service
 from consult.availability.changes import HOURS_OR_NONE, NO_SUCH_ZONE, NOT_BOTH, AbsenceWish
 from consult.availability.model import Travel, WorkingBlock
-from consult.availability.part_web import ACROSS_MIDNIGHT, end_to_time, expert_of, render_part, saved
+from consult.availability.part_web import ACROSS_MIDNIGHT, changing_time, end_to_time, expert_of, render_part, saved
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people.model import Staff
-from consult.waiting import service as waiting
 from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day
 
 routes = web.RouteTableDef()
@@ -47,9 +46,8 @@ async def set_day(request: web.Request) -> web.Response:
     expert = await expert_of(request)
     form = await read_form(request)
     if (gone := _day(form.values.get("remove", ""))) is not None:
-        async with request.app[POOL].acquire() as conn, conn.transaction():
+        async with changing_time(request, expert) as conn:
             await changes.forget_day(conn, expert.id, gone)
-            await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "days")
     day = form.date("day")
     blocks = _blocks(form, day or _today(expert))
@@ -59,9 +57,8 @@ async def set_day(request: web.Request) -> web.Response:
         form.wrong("block-0", HOURS_OR_NONE)
     if day is not None and not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn, conn.transaction():
+            async with changing_time(request, expert) as conn:
                 await changes.set_day(conn, expert.id, day, list(blocks.values()), today=_today(expert))
-                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             for name, sentence in wrong.fields.items():
                 nth = name.removeprefix("block-")
@@ -100,9 +97,8 @@ async def add_absence(request: web.Request) -> web.Response:
     form = await read_form(request)
     if "remove" in form.values:
         if (gone := _uuid(form.values["remove"])) is not None:
-            async with request.app[POOL].acquire() as conn, conn.transaction():
+            async with changing_time(request, expert) as conn:
                 await changes.remove_absence(conn, expert.id, gone)
-                await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "absences")
     day_from, time_from = form.date("day_from"), form.clock_time("time_from", required=False)
     day_to, time_to = form.date("day_to"), _end(form, "time_to")
@@ -146,9 +142,8 @@ async def add_travel(request: web.Request) -> web.Response:
     expert = await expert_of(request)
     form = await read_form(request)
     if (gone := _day(form.values.get("remove", ""))) is not None:
-        async with request.app[POOL].acquire() as conn, conn.transaction():
+        async with changing_time(request, expert) as conn:
             await changes.remove_travel(conn, expert.id, gone)
-            await waiting.queue_new_hours(conn, expert.id, utc_now())
         return saved(expert, "travel")
     day_from, day_to = form.date("day_from"), form.date("day_to")
     typed = form.text("zone", required=True)
@@ -157,9 +152,8 @@ async def add_travel(request: web.Request) -> web.Response:
         form.wrong("zone", NO_SUCH_ZONE)
     if day_from is not None and day_to is not None and zone is not None and not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn, conn.transaction():
+            async with changing_time(request, expert) as conn:
                 await changes.add_travel(conn, expert.id, Travel(day_from, day_to, zone), today=_today(expert))
-                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             form.take(wrong)
         else:

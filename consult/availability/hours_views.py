@@ -10,14 +10,13 @@ from aiohttp import web
 
 from consult.availability import service
 from consult.availability.model import WorkingBlock
-from consult.availability.part_web import ACROSS_MIDNIGHT, end_to_time, expert_of, render_part, saved
+from consult.availability.part_web import ACROSS_MIDNIGHT, changing_time, end_to_time, expert_of, render_part, saved
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
-from consult.waiting import service as waiting
 from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day
 from consult.web.render import render
 from consult.web.session import require_staff
@@ -78,9 +77,8 @@ async def set_hours(request: web.Request) -> web.Response:
     blocks = _blocks(form, rows)
     if not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn, conn.transaction():
+            async with changing_time(request, expert) as conn:
                 await service.set_working_hours(conn, expert.id, [block for _place, block in blocks])
-                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             for name, sentence in wrong.fields.items():
                 nth = name.removeprefix("block-")

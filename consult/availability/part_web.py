@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from datetime import time
 from typing import Any
 
 from aiohttp import web
 
 from consult.availability import service
+from consult.db.pool import Connection
 from consult.domain.access import StaffRole, may_set_hours
 from consult.domain.clock import utc_now
 from consult.domain.errors import NotFound
@@ -17,6 +19,7 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
 from consult.people.model import Staff
+from consult.waiting import service as waiting
 from consult.web.forms import Form, time_of_day
 from consult.web.params import number_in_path
 from consult.web.render import render
@@ -39,6 +42,14 @@ async def expert_of(request: web.Request) -> Staff:
     if expert.role is not StaffRole.EXPERT:
         raise NotFound("expert")
     return expert
+
+
+@contextlib.asynccontextmanager
+async def changing_time(request: web.Request, expert: Staff) -> AsyncIterator[Connection]:
+    """A connection to change an expert's time on. What becomes free by it is offered on, in the same transaction."""
+    async with request.app[POOL].acquire() as conn, conn.transaction():
+        yield conn
+        await waiting.queue_new_hours(conn, expert.id, utc_now())
 
 
 async def render_part(

@@ -8,13 +8,11 @@ from aiohttp import web
 
 from consult.availability import changes, service
 from consult.availability.model import ExpertRules
-from consult.availability.part_web import expert_of, render_part, saved
-from consult.domain.clock import utc_now
+from consult.availability.part_web import changing_time, expert_of, render_part, saved
 from consult.domain.errors import InvalidInput
 from consult.domain.kinds import LONGEST, SHORTEST, USUAL_LENGTHS, ConsultationKind
 from consult.keys import POOL
 from consult.people.model import Staff
-from consult.waiting import service as waiting
 from consult.web.forms import Form, read_form
 
 routes = web.RouteTableDef()
@@ -49,9 +47,8 @@ async def set_rules(request: web.Request) -> web.Response:
     if not form.errors:
         lengths = {name: (numbers[name] or 0) * unit for name, (unit, _least, _most) in LIMITS.items()}
         try:
-            async with request.app[POOL].acquire() as conn, conn.transaction():
+            async with changing_time(request, expert) as conn:
                 await changes.set_rules(conn, expert.id, ExpertRules(**lengths, daily_limit=limit))
-                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             form.take(wrong)
         else:
@@ -90,9 +87,8 @@ async def set_kinds(request: web.Request) -> web.Response:
             lengths[kind] = (minutes or 0) * MINUTE
     if not form.errors:
         try:
-            async with request.app[POOL].acquire() as conn, conn.transaction():
+            async with changing_time(request, expert) as conn:
                 await changes.set_lengths(conn, expert.id, lengths)
-                await waiting.queue_new_hours(conn, expert.id, utc_now())
         except InvalidInput as wrong:
             form.take(wrong)
         else:

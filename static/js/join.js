@@ -5,32 +5,12 @@
  */
 
 import { ApiError, post } from "./api.js";
+import { forgetSecret, takeSecret } from "./link_secret.js";
 import { find } from "./parts.js";
 import { _, ready } from "./words.js";
 
 /** For a reload of this tab before Join was pressed; gone as soon as the link was used. */
 const KEY = "consult.link";
-
-/** @returns {string} */
-function takeSecret() {
-  const secret = location.hash.slice(1);
-  try {
-    if (!secret) return sessionStorage.getItem(KEY) ?? "";
-    sessionStorage.setItem(KEY, secret);
-  } catch {
-    // Storage is closed in some private windows: then a reload needs the link again.
-  }
-  if (secret) history.replaceState(null, "", location.pathname);
-  return secret;
-}
-
-function forgetSecret() {
-  try {
-    sessionStorage.removeItem(KEY);
-  } catch {
-    // See takeSecret.
-  }
-}
 
 /** @param {HTMLElement} door @param {"link" | "code" | "closed"} name */
 function show(door, name) {
@@ -51,7 +31,7 @@ function mount(door) {
     problem.hidden = true;
     try {
       const { next } = await post("/join", { secret });
-      forgetSecret();
+      forgetSecret(KEY);
       location.replace(next);
     } catch (error) {
       button.ariaDisabled = "false";
@@ -66,7 +46,7 @@ async function explain(door, problem, error) {
   await ready;
   const used = error instanceof ApiError ? error : null;
   if (used && (used.code.startsWith("link.") || used.status === 422)) {
-    forgetSecret();
+    forgetSecret(KEY);
     show(door, "closed");
     find(door, '[data-join-view="closed"] h1', HTMLElement).focus();
     return;
@@ -79,7 +59,7 @@ async function explain(door, problem, error) {
 }
 
 const door = find(document, "[data-join]", HTMLElement);
-let secret = takeSecret();
+let secret = takeSecret(KEY);
 mount(door);
 // What the server said about a form that was sent stays in sight.
 if (secret && !door.querySelector("[role='alert']:not([hidden])")) show(door, "link");
@@ -87,6 +67,6 @@ if (secret && !door.querySelector("[role='alert']:not([hidden])")) show(door, "l
 // A second link opened in the same tab changes the fragment alone.
 window.addEventListener("hashchange", () => {
   if (location.hash.length < 2) return;
-  secret = takeSecret();
+  secret = takeSecret(KEY);
   show(door, "link");
 });

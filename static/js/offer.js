@@ -4,38 +4,18 @@
  * puts it into the form that is sent when the person presses. Behind it, once answered, the secret is dropped.
  */
 
+import { forgetSecret, takeSecret } from "./link_secret.js";
 import { find } from "./parts.js";
 
 /** For a reload of this tab before the button was pressed. */
 const KEY = "consult.offer";
-
-/** @returns {string} */
-function takeSecret() {
-  const secret = location.hash.slice(1);
-  try {
-    if (!secret) return sessionStorage.getItem(KEY) ?? "";
-    sessionStorage.setItem(KEY, secret);
-  } catch {
-    // Storage is closed in some private windows: then a reload needs the link again.
-  }
-  if (secret) history.replaceState(null, "", location.pathname);
-  return secret;
-}
-
-function forgetSecret() {
-  try {
-    sessionStorage.removeItem(KEY);
-  } catch {
-    // See takeSecret.
-  }
-}
 
 /** @param {HTMLElement} door */
 function fill(door) {
   for (const field of door.querySelectorAll("[data-offer-zone]")) {
     /** @type {HTMLInputElement} */ (field).value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
   }
-  const secret = takeSecret();
+  const secret = takeSecret(KEY);
   // What the server said about a link that was pasted stays in sight.
   if (!secret || door.querySelector("[data-error-summary]")) return;
   find(door, "[data-offer-secret]", HTMLInputElement).value = secret;
@@ -45,7 +25,7 @@ function fill(door) {
 }
 
 const door = /** @type {HTMLElement | null} */ (document.querySelector("[data-offer]"));
-if (document.querySelector("[data-offer-answered]")) forgetSecret();
+if (document.querySelector("[data-offer-answered]")) forgetSecret(KEY);
 if (door) {
   fill(door);
   // A second link opened in the same tab changes the fragment alone.
