@@ -29,6 +29,8 @@ from consult.records import service as records
 from consult.records.model import UploadedBy
 from consult.scheduling import service as scheduling
 from consult.storage import BlobStore
+from consult.waiting import service as waiting
+from consult.waiting.model import Wishes
 
 LENGTH = timedelta(minutes=30)
 OPENS_BEFORE = timedelta(minutes=30)
@@ -62,6 +64,7 @@ async def seed(pool: Pool, store: BlobStore, now: datetime) -> Demonstration:
         case_id = await _case(conn, store, scheduler, now)
         await _profiles(conn, scheduler, expert, other, case_id, now)
         appointment_id = await _appointment(conn, case_id, scheduler, expert, now)
+        await _waiting(conn, scheduler, expert, other, now)
         link = await scheduling.issue_link(conn, appointment_id, now=now)
     return Demonstration(scheduler, expert, link.secret)
 
@@ -157,6 +160,38 @@ async def _complete(conn: Connection, store: BlobStore, case_id: CaseId, now: da
     if not await cases.list_questions(conn, case_id):
         for question in QUESTIONS:
             await cases.ask_question(conn, case_id, question, AskedBy.PATIENT, now)
+
+
+async def _waiting(conn: Connection, scheduler: Staff, expert: Staff, other: Staff, now: datetime) -> None:
+    """Let two more people wait for a first time. Whoever was taken off the list since stays off it."""
+    waiting_for = (
+        (
+            NewPatient("Ingrid Solberg", "ingrid.solberg@demo.example", date(1959, 9, 2), "en", "+447700900123"),
+            "Mesothelioma of the pleura, epithelioid, stage II",
+            "Chemotherapy with immunotherapy, no operation",
+            "Would an operation still help me?",
+            Wishes(expert_ids=(expert.id,), time_from=time(10)),
+            "On the phone: any day from ten o'clock on.",
+            True,
+        ),
+        (
+            NewPatient("Tomás Vidal", "tomas.vidal@demo.example", date(1985, 1, 23), "es"),
+            "Low-grade glioma, left frontal lobe",
+            "Watch and wait, with a scan every four months",
+            "Should it be taken out now, while it is small?",
+            Wishes(expert_ids=(other.id,), weekdays=frozenset({0, 2}), time_to=time(13)),
+            "",
+            False,
+        ),
+    )
+    for patient, diagnosis, plan, question, wishes, note, is_urgent in waiting_for:
+        if await cases.list_cases(conn, now=now, search=patient.name):
+            continue
+        async with conn.transaction():
+            case_id = await cases.open_case(
+                conn, patient, diagnosis=diagnosis, plan=plan, first_question=question, opened_by=scheduler.id, now=now
+            )
+            await waiting.add(conn, case_id, wishes, note=note, is_urgent=is_urgent, added_by=scheduler.id, now=now)
 
 
 async def _one(data: bytes) -> AsyncIterator[bytes]:

@@ -26,7 +26,6 @@ from consult.jobs import Jobs, Payload
 from consult.log import facts_of
 from consult.notices import service as notices
 from consult.records import service as records
-from consult.scheduling import service as scheduling
 from consult.settings import Settings
 from consult.storage import BlobStore
 from consult.transcripts import service as transcripts
@@ -43,7 +42,6 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 20.0
 MOST_TRIES = 6  # of an event whose failure we do not understand
 REFILE_EVERY_S = 600.0
-TIDY_EVERY_S = 30.0
 
 # The event itself does not fit, now or ever.
 _UNFIT = (EventRefused, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, KeyError, ValueError, TypeError)
@@ -72,7 +70,6 @@ async def run_worker(
     async with asyncio.TaskGroup() as group:
         helpers = [
             group.create_task(_refile(pool), name="worker-refile"),
-            group.create_task(_tidy_holds(pool, clock), name="worker-holds"),
             group.create_task(notices.keep_reminding(pool, settings, clock=clock), name="worker-reminders"),
             group.create_task(waiting.keep_list(pool, clock), name="worker-wait-list"),
         ]
@@ -173,17 +170,6 @@ def _set_aside(folder: Path, delivery: Delivery) -> None:
     descriptor = os.open(folder / f"{name or 'nameless'}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(to_json(delivery.event))
-
-
-async def _tidy_holds(pool: Pool, clock: Callable[[], datetime]) -> None:
-    """Give back times that were kept for somebody who did not take them, so that boards see them free."""
-    while True:
-        try:
-            async with pool.acquire() as conn:
-                await scheduling.tidy_holds(conn, clock())
-        except Exception as error:
-            log.error("holds.tidy_failed", **facts_of(error))
-        await asyncio.sleep(TIDY_EVERY_S)
 
 
 async def _refile(pool: Pool) -> None:

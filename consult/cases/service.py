@@ -172,7 +172,7 @@ async def learn_time_zone(conn: asyncpg.Connection, patient_id: PatientId, time_
 async def correct_email(conn: asyncpg.Connection, patient_id: PatientId, email: str) -> str:
     """Give a patient another address, and return it as it is kept. Raises InvalidInput (field `email`), NotFound."""
     email = email.strip()
-    if not _looks_like_email(email):
+    if not looks_like_email(email):
         raise InvalidInput({"email": EMAIL_WRONG})
     if not await queries.update_email(conn, patient_id, email):
         raise NotFound
@@ -216,7 +216,7 @@ def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
         wrong["name"] = NAME_MISSING
     elif len(patient.name) > MAX_NAME_CHARS:
         wrong["name"] = TOO_LONG
-    if patient.email and not _looks_like_email(patient.email):
+    if patient.email and not looks_like_email(patient.email):
         wrong["email"] = EMAIL_WRONG
     if clean_phone(patient.phone) is None:
         wrong["phone"] = PHONE_WRONG
@@ -227,7 +227,7 @@ def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
     return wrong
 
 
-def _looks_like_email(text: str) -> bool:
+def looks_like_email(text: str) -> bool:
     name, at, place = text.rpartition("@")
     plain = text.isprintable() and " " not in text and "," not in text and len(text) <= MAX_EMAIL_CHARS
     return bool(name and at and place) and plain and "@" not in name

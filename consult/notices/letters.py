@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from consult.domain.words import N_
 from consult.notices.calendar import Entry, Method, write_calendar
 from consult.notices.model import Audience, MailId, MailKind, Occasion, OfferToTell, PersonToTell
-from consult.scheduling.model import IssuedLink
+from consult.scheduling.model import GUEST_COMES_AS, IssuedLink
 from consult.settings import Settings
 from consult.web.render import clock_time, long_date, zone_name
 from consult.web.words import Words
@@ -48,11 +48,27 @@ OPENINGS_FOR_EXPERTS = {
     MailKind.CANCELLATION: N_("Consultation {number} on {date} at {time}, {zone}, is no longer yours."),
 }
 
+SUBJECTS_FOR_GUESTS = {
+    MailKind.INVITATION: N_("You are invited to a video appointment on {date}"),
+    MailKind.NEW_LINK: N_("Your new link for the video appointment on {date}"),
+    MailKind.CHANGE: N_("The video appointment you come to has moved to {date}"),
+    MailKind.CANCELLATION: N_("You are no longer expected at the video appointment on {date}"),
+}
+OPENINGS_FOR_GUESTS = {
+    MailKind.INVITATION: N_("{clinic} invites you to a video appointment: {date} at {time}, {zone}."),
+    MailKind.NEW_LINK: N_("Here is a new link for the video appointment you come to: {date} at {time}, {zone}."),
+    MailKind.CHANGE: N_("The video appointment you come to has a new time: {date} at {time}, {zone}."),
+    MailKind.CANCELLATION: N_("You are no longer expected at the video appointment on {date} at {time}, {zone}."),
+}
+NOT_TAKING_PLACE = N_("The video appointment you were invited to on {date} at {time}, {zone}, does not take place.")
+
 OPEN_LINK = N_("Open this link on a phone or computer with a camera. You need no account.")
 PREPARE = N_("You can open it today to send your records, write down your questions and test your camera.")
+TRY_IT = N_("You can open it today to test your camera and sound.")
 TYPE_CODE = N_("If the link does not open, go to {address} and type the number {number} and the code {code}.")
 KEEP_PRIVATE = N_("The link is for you alone. Please do not pass it on.")
 LINKS_CLOSED = N_("The links that we sent you for it no longer open. {clinic} will write to you about another time.")
+NO_LINK_OPENS = N_("The links that we sent you for it no longer open.")
 OLD_LINKS_CLOSED = N_("The links that we sent you before no longer open. This one does.")
 WHY_RECORDS = N_("The expert reads your records before the call. Please send what you have as PDF files or pictures.")
 RECORDS_ELSEWHERE = N_("If somebody else sends them for you, you need not do anything.")
@@ -85,6 +101,11 @@ def write_letter(head: Head, occasion: Occasion, person: PersonToTell, link: Iss
         body = [words.say(BEHIND_SIGN_IN), f"{settings.public_url}/", words.say(ENTRY_FOLLOWS)]
         if head.kind is MailKind.CANCELLATION:
             body = []
+    elif person.audience is Audience.GUEST:
+        subject, opening = SUBJECTS_FOR_GUESTS[head.kind], OPENINGS_FOR_GUESTS[head.kind]
+        if occasion.is_cancelled:
+            opening = NOT_TAKING_PLACE
+        body = _for_guest(head, person, link)
     else:
         subject, opening = SUBJECTS[head.kind], OPENINGS[head.kind]
         body = _for_patient(head, link, known)
@@ -130,6 +151,21 @@ def _for_patient(head: Head, link: IssuedLink | None, known: dict[str, object]) 
         words.say(OPEN_LINK),
         link.url(settings.public_url),
         *([] if head.kind is MailKind.REMINDER_HOUR else [words.say(PREPARE)]),
+        words.say(TYPE_CODE, address=f"{settings.public_url}/join", number=link.number, code=link.code_to_read),
+        words.say(KEEP_PRIVATE),
+    ]
+
+
+def _for_guest(head: Head, person: PersonToTell, link: IssuedLink | None) -> list[str]:
+    words, settings = head.words, head.settings
+    if link is None:
+        return [words.say(NO_LINK_OPENS)]
+    return [
+        words.say(GUEST_COMES_AS[person.role]),
+        *([words.say(OLD_LINKS_CLOSED)] if head.kind is MailKind.CHANGE else []),
+        words.say(OPEN_LINK),
+        link.url(settings.public_url),
+        words.say(TRY_IT),
         words.say(TYPE_CODE, address=f"{settings.public_url}/join", number=link.number, code=link.code_to_read),
         words.say(KEEP_PRIVATE),
     ]

@@ -103,6 +103,18 @@ class Mail:
         return self.state not in (MailState.WAITING, MailState.FAILED)
 
     @property
+    def may_go_again(self) -> bool:
+        """Whether staff may send it once more: not while it waits, and not an offer, whose link is made once.
+
+        An event that its gateway took is not told again: it would send another text message.
+        """
+        if self.appointment_id is None:
+            return False
+        if self.channel is Channel.WEBHOOK:
+            return self.state in (MailState.FAILED, MailState.BOUNCED)
+        return self.state in (MailState.SENT, MailState.FAILED, MailState.BOUNCED)
+
+    @property
     def file_name(self) -> str:
         """What the mail is called in the outbox folder."""
         return f"{self.id.hex}.eml"
@@ -112,24 +124,31 @@ class Mail:
 class MessageLine:
     """A message as the page of messages shows it. link_opened_at: when the link in it was first opened.
 
-    has_link: whether a link went out in it. appointment_number: None for the offer of a time.
+    has_link: whether a link went out in it. appointment_number: None for the offer of a time. again_by_name: who had it
+    sent again.
     """
 
     mail: Mail
     appointment_number: int | None
     has_link: bool
     link_opened_at: datetime | None
+    again_by_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PersonToTell:
-    """An expert of an appointment, or its patient: where to write, in which language and zone."""
+    """An expert of an appointment, its patient or a guest: where to write, in which language and zone.
+
+    name, role: of a guest alone, whose link is issued to both.
+    """
 
     audience: Audience
     person: str
     address: str
     language: str
     time_zone: str
+    name: str = ""
+    role: str = ""
 
     def at_home(self, person: str, time_zone: str) -> PersonToTell:
         """Return the same, as another person of the same audience and in another zone."""
@@ -140,7 +159,8 @@ class PersonToTell:
 class Occasion:
     """An appointment with whom it concerns: what a message about it needs, and nothing clinical.
 
-    experts: the lead first. changed_at: when it was booked, moved or cancelled last.
+    experts: the lead first. guests: those with an address, also when all links ended with the appointment.
+    changed_at: when it was booked, moved or cancelled last.
     """
 
     appointment_id: AppointmentId
@@ -157,6 +177,7 @@ class Occasion:
     patient: PersonToTell
     patient_phone: str
     experts: tuple[PersonToTell, ...]
+    guests: tuple[PersonToTell, ...] = ()
 
     @property
     def is_cancelled(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,15 @@ where a.id = $1
 order by s.id <> a.expert_id, s.id
 """
 
+# Guests whose links ended with the appointment are told of that too; who was withdrawn has no address any more.
+LIST_GUESTS = """
+select distinct on (g.person_id) g.person_id, g.email, i.name, i.role
+from guest_addresses g
+join invitations i on i.appointment_id = g.appointment_id and i.person_id = g.person_id
+where g.appointment_id = $1
+order by g.person_id, i.issued_at desc
+"""
+
 FETCH_STAFF = "select id, email, language, time_zone from staff where id = $1"
 
 FETCH_PATIENT = """
@@ -83,7 +93,8 @@ async def fetch_occasion(conn: asyncpg.Connection, appointment_id: AppointmentId
     if row is None:
         return None
     experts = [_expert(one) for one in await conn.fetch(LIST_EXPERTS, appointment_id)]
-    return _occasion(row, tuple(experts))
+    guests = await conn.fetch(LIST_GUESTS, appointment_id)
+    return _occasion(row, tuple(experts), [(str(one["person_id"]), one) for one in guests])
 
 
 async def list_of_expert(
@@ -91,7 +102,7 @@ async def list_of_expert(
 ) -> list[Occasion]:
     """An expert's appointments, cancelled ones too, in the order of time; without the experts of each."""
     rows = await conn.fetch(LIST_OF_EXPERT, staff_id, ends_after, starts_before, limit)
-    return [_occasion(row, ()) for row in rows]
+    return [_occasion(row, (), ()) for row in rows]
 
 
 async def fetch_staff(conn: asyncpg.Connection, staff_id: StaffId) -> PersonToTell | None:
@@ -119,7 +130,8 @@ async def list_upcoming(conn: asyncpg.Connection, now: datetime, until: datetime
     ]
 
 
-def _occasion(row: Any, experts: tuple[PersonToTell, ...]) -> Occasion:
+def _occasion(row: Any, experts: tuple[PersonToTell, ...], guests: Sequence[tuple[str, Any]]) -> Occasion:
+    """guests: their ids, with address, name and role. They read what the patient reads, who most often brought them."""
     patient = PersonToTell(Audience.PATIENT, str(row["patient_id"]), row["email"], row["language"], row["time_zone"])
     return Occasion(
         appointment_id=AppointmentId(row["id"]),
@@ -136,6 +148,12 @@ def _occasion(row: Any, experts: tuple[PersonToTell, ...]) -> Occasion:
         patient=patient,
         patient_phone=row["phone"],
         experts=experts,
+        guests=tuple(
+            PersonToTell(
+                Audience.GUEST, person, one["email"], patient.language, patient.time_zone, one["name"], one["role"]
+            )
+            for person, one in guests
+        ),
     )
 
 

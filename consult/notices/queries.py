@@ -8,14 +8,14 @@ from typing import Any
 
 import asyncpg
 
-from consult.domain.ids import AppointmentId, InvitationId
+from consult.domain.ids import AppointmentId, InvitationId, StaffId
 from consult.notices.model import Audience, Channel, Mail, MailId, MailKind, MailState, MessageLine, OfferId
 
 # A reminder that was queued already is left as it is: there is no row then.
 INSERT_MAIL = """
 insert into mails (id, appointment_id, offer_id, kind, channel, audience, person, recipient, about_at, again_of,
-  queued_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+  again_by, queued_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 on conflict do nothing
 returning id
 """
@@ -46,6 +46,14 @@ where appointment_id = $1 and audience = 'expert' and channel = 'mail' and dropp
 order by person, queued_at desc, kind
 """
 
+# Whether a guest was written to at all, or is going to be.
+IS_TOLD = """
+select exists (
+  select from mails
+  where appointment_id = $1 and audience = 'guest' and person = $2 and dropped_at is null and bounced_at is null
+)
+"""
+
 UPDATE_SENT = """
 update mails set sent_at = $2, tries = tries + 1, recipient = $3, person = $4, sequence = $5, invitation_id = $6
 where id = $1
@@ -66,10 +74,11 @@ returning id
 LIST_MESSAGES = """
 select m.id, m.appointment_id, m.offer_id, m.kind, m.channel, m.audience, m.person, m.recipient, m.about_at, m.sequence,
        m.again_of, m.tries, m.queued_at, m.sent_at, m.failed_at, m.failure, m.bounced_at, m.bounce_status, m.dropped_at,
-       a.number, m.invitation_id is not null as has_link,
+       a.number, s.name as again_by_name, m.invitation_id is not null as has_link,
        (select min(v.opened_at) from visits v where v.invitation_id = m.invitation_id) as link_opened_at
 from mails m
 left join appointments a on a.id = m.appointment_id
+left join staff s on s.id = m.again_by
 where ($1::text is null or $1 = case
          when m.bounced_at is not null then 'bounced' when m.sent_at is not null then 'sent'
          when m.dropped_at is not null then 'dropped' when m.failed_at is not null then 'failed' else 'waiting' end)
@@ -95,6 +104,7 @@ async def insert_mail(
     recipient: str,
     about_at: datetime | None = None,
     again_of: MailId | None = None,
+    again_by: StaffId | None = None,
     now: datetime,
 ) -> MailId | None:
     """Return the id of a new message, None if it was queued already."""
@@ -111,6 +121,7 @@ async def insert_mail(
         recipient,
         about_at,
         again_of,
+        again_by,
         now,
     )
     return None if found is None else MailId(found)
@@ -141,12 +152,19 @@ async def list_messages(
 ) -> list[MessageLine]:
     """Return messages, newest first. link_opened: only those with a link, opened or not; None: all."""
     rows = await conn.fetch(LIST_MESSAGES, state, number, link_opened, limit, offset)
-    return [MessageLine(_mail(row), row["number"], row["has_link"], row["link_opened_at"]) for row in rows]
+    return [
+        MessageLine(_mail(row), row["number"], row["has_link"], row["link_opened_at"], row["again_by_name"])
+        for row in rows
+    ]
 
 
 async def fetch_told_sequence(conn: asyncpg.Connection, mail: Mail) -> int | None:
     found: int | None = await conn.fetchval(FETCH_TOLD_SEQUENCE, mail.appointment_id, mail.audience, mail.person)
     return found
+
+
+async def is_told(conn: asyncpg.Connection, appointment_id: AppointmentId, guest: str) -> bool:
+    return bool(await conn.fetchval(IS_TOLD, appointment_id, guest))
 
 
 async def list_told_experts(conn: asyncpg.Connection, appointment_id: AppointmentId) -> dict[str, str]:

@@ -12,7 +12,7 @@ import asyncpg
 from consult import jobs
 from consult.cases import service as cases
 from consult.domain.errors import InvalidInput, NotFound
-from consult.domain.ids import AppointmentId, PatientId
+from consult.domain.ids import AppointmentId, InvitationId, PatientId, StaffId
 from consult.domain.words import N_
 from consult.notices import occasion_queries, queries, reminders
 from consult.notices.model import (
@@ -26,6 +26,7 @@ from consult.notices.model import (
     OfferToTell,
     PersonToTell,
 )
+from consult.scheduling import service as scheduling
 
 SEND_MAIL = "send_mail"
 SEND_EVENT = "send_event"
@@ -53,6 +54,32 @@ async def queue_new_link(conn: asyncpg.Connection, appointment_id: AppointmentId
     return await _queue(conn, occasion, occasion.patient, MailKind.NEW_LINK, now)
 
 
+async def queue_guest(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, invitation_id: InvitationId, now: datetime
+) -> bool:
+    """Have a guest sent a link of their own: an invitation the first time, else a new link.
+
+    invitation_id: any good link of theirs. False if there is no address of theirs, or if it is the patient's.
+    """
+    occasion = await _occasion(conn, appointment_id)
+    invited = await scheduling.list_invited(conn, appointment_id)
+    person = next((str(one.person_id) for one in invited if invitation_id in one.invitation_ids), "")
+    guest = next((one for one in occasion.guests if one.person == person), None)
+    if guest is None:
+        return False
+    told = await queries.is_told(conn, appointment_id, guest.person)
+    return await _queue(conn, occasion, guest, MailKind.NEW_LINK if told else MailKind.INVITATION, now)
+
+
+async def queue_guest_withdrawn(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, now: datetime
+) -> bool:
+    """Have a guest told that they are not expected any more. False if there is no address of theirs."""
+    occasion = await _occasion(conn, appointment_id)
+    guest = next((one for one in occasion.guests if one.person == str(person_id)), None)
+    return guest is not None and await _queue(conn, occasion, guest, MailKind.CANCELLATION, now)
+
+
 async def queue_change(conn: asyncpg.Connection, appointment_id: AppointmentId, now: datetime) -> bool:
     """Have everybody told of the appointment's new time or experts, as it stands in this transaction.
 
@@ -66,6 +93,8 @@ async def queue_change(conn: asyncpg.Connection, appointment_id: AppointmentId, 
         await _queue(conn, occasion, expert, kind, now)
     present = {expert.person for expert in occasion.experts}
     await _cancel_experts(conn, occasion, {person: told[person] for person in told if person not in present}, now)
+    for guest in occasion.guests:
+        await _queue(conn, occasion, guest, MailKind.CHANGE, now)
     return await _tell_patient(conn, occasion, MailKind.CHANGE, now)
 
 
@@ -74,6 +103,8 @@ async def queue_cancellation(conn: asyncpg.Connection, appointment_id: Appointme
     occasion = await _occasion(conn, appointment_id)
     present = {expert.person: expert.address for expert in occasion.experts}
     await _cancel_experts(conn, occasion, await queries.list_told_experts(conn, appointment_id) | present, now)
+    for guest in occasion.guests:
+        await _queue(conn, occasion, guest, MailKind.CANCELLATION, now)
     return await _tell_patient(conn, occasion, MailKind.CANCELLATION, now)
 
 
@@ -128,19 +159,25 @@ async def queue_offer_event(conn: asyncpg.Connection, offer_id: OfferId, offer: 
         await jobs.enqueue(conn, SEND_EVENT, {"mail_id": str(mail_id)}, key=f"event:{mail_id}")
 
 
-async def send_again(conn: asyncpg.Connection, mail_id: MailId, *, address: str, now: datetime) -> MailId:
-    """Send a message once more, to a corrected address if it is the patient's; that is kept as theirs.
+async def send_again(conn: asyncpg.Connection, mail_id: MailId, *, address: str, by: StaffId, now: datetime) -> MailId:
+    """Send a message once more, to a corrected address if it is the patient's or a guest's; that is kept as theirs.
 
-    An expert's goes to the address of their account. Raises InvalidInput (field `email`), NotFound.
+    An expert's goes to the address of their account, an event to the gateway for text messages.
+    Raises InvalidInput (field `email`), NotFound.
     """
     mail = await fetch_message(conn, mail_id)
-    if mail.appointment_id is None or mail.channel is not Channel.MAIL:
+    is_event = mail.channel is Channel.WEBHOOK
+    if mail.appointment_id is None or (is_event and not mail.may_go_again):
         raise InvalidInput({"email": NOT_AGAIN})
     occasion = await _occasion(conn, mail.appointment_id)
     person = occasion.patient
-    if mail.audience is Audience.EXPERT:
+    if is_event:
+        address = occasion.patient_phone
+    elif mail.audience is Audience.EXPERT:
         person = next((one for one in occasion.experts if one.person == mail.person), person)
         address = person.address if person.audience is Audience.EXPERT else mail.recipient
+    elif mail.audience is Audience.GUEST:
+        address = await _corrected_guest(conn, occasion, mail, address)
     else:
         address = await _corrected(conn, occasion.patient_id, occasion.patient.address, address)
     again = MailId(uuid.uuid4())
@@ -152,14 +189,17 @@ async def send_again(conn: asyncpg.Connection, mail_id: MailId, *, address: str,
             mail_id=again,
             appointment_id=mail.appointment_id,
             kind=mail.kind,
+            channel=mail.channel,
             audience=mail.audience,
             person=mail.person,
             recipient=address,
             about_at=mail.about_at,
             again_of=mail.id,
+            again_by=by,
             now=now,
         )
-        await jobs.enqueue(conn, SEND_MAIL, {"mail_id": str(again)}, key=f"mail:{again}")
+        job, name = (SEND_EVENT, "event") if is_event else (SEND_MAIL, "mail")
+        await jobs.enqueue(conn, job, {"mail_id": str(again)}, key=f"{name}:{again}")
     return again
 
 
@@ -241,6 +281,16 @@ async def _queue_due_event(
     if mail_id is not None:
         await jobs.enqueue(conn, SEND_EVENT, {"mail_id": str(mail_id)}, key=f"event:{mail_id}")
     return mail_id is not None
+
+
+async def _corrected_guest(conn: asyncpg.Connection, occasion: Occasion, mail: Mail, typed: str) -> str:
+    """Return where a guest's message goes. Who is not invited any more has no address to correct."""
+    address, guest = typed.strip(), next((one for one in occasion.guests if one.person == mail.person), None)
+    if not address:
+        raise InvalidInput({"email": ADDRESS_MISSING})
+    if guest is None or address == guest.address:
+        return mail.recipient if guest is None else address
+    return await scheduling.correct_guest_email(conn, occasion.appointment_id, uuid.UUID(mail.person), address)
 
 
 async def _corrected(conn: asyncpg.Connection, patient_id: PatientId, known: str, typed: str) -> str:

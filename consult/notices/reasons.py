@@ -14,6 +14,8 @@ DROPPED = {
     reminders.TOLD: N_("The new time had been told already."),
     reminders.TOO_LATE: N_("It would have come too late."),
     reminders.RECORDS_THERE: N_("Records had arrived."),
+    reminders.WITHDRAWN: N_("This person is not invited any more."),
+    reminders.UNTOLD: N_("This person had not been told of the appointment yet."),
     "offer_over": N_("The offer was over."),
 }
 NOT_NEEDED = N_("It was not needed any more.")

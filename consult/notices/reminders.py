@@ -26,6 +26,7 @@ _LATEST_FOR_RECORDS = timedelta(days=1)
 _AFTER_INVITATION = timedelta(days=1)
 
 OVER, MOVED, TOLD, TOO_LATE, RECORDS_THERE = "appointment_over", "moved", "told_already", "too_late", "records_there"
+WITHDRAWN, UNTOLD = "withdrawn", "never_told"  # guests alone
 
 
 def due(upcoming: Upcoming, now: datetime) -> list[tuple[MailKind, datetime]]:
@@ -49,11 +50,15 @@ def why_not(mail: Mail, occasion: Occasion, told_sequence: int | None, now: date
     told_sequence: of the newest calendar entry that its recipient got.
     """
     if mail.kind is MailKind.CANCELLATION:
+        if mail.audience is Audience.GUEST and mail.again_of is None and told_sequence is None:
+            return UNTOLD
         return TOO_LATE if now >= occasion.ends_at else None
     if occasion.is_cancelled:
         return OVER
     if mail.audience is Audience.EXPERT and mail.person not in {one.person for one in occasion.experts}:
         return MOVED
+    if mail.audience is Audience.GUEST and mail.person not in {one.person for one in occasion.guests}:
+        return WITHDRAWN
     if mail.kind.is_reminder:
         return _why_no_reminder(mail, occasion, now)
     if now >= occasion.ends_at:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from email.message import EmailMessage
 from typing import TypeAlias
@@ -108,8 +109,10 @@ class MailSender:
             return None
         person = await _reader(conn, occasion, mail)
         link: IssuedLink | None = None
-        if mail.audience is Audience.PATIENT and mail.kind is not MailKind.CANCELLATION:
-            link = await scheduling.issue_link(conn, occasion.appointment_id, now=now)
+        if mail.audience is not Audience.EXPERT and mail.kind is not MailKind.CANCELLATION:
+            is_guest = mail.audience is Audience.GUEST
+            guest = scheduling.Guest(person.name, person.role, uuid.UUID(mail.person)) if is_guest else None
+            link = await scheduling.issue_link(conn, occasion.appointment_id, now=now, guest=guest)
         head = self._head(mail, person.language, mail.recipient, now)
         message = write_letter(head, occasion, person, link)
         sequence = None
@@ -159,7 +162,10 @@ async def _reader(conn: Connection, occasion: Occasion, mail: Mail) -> PersonToT
     if mail.audience is Audience.EXPERT:
         found = next((one for one in occasion.experts if one.person == mail.person), None)
         person = found or await occasion_queries.fetch_staff(conn, StaffId(int(mail.person))) or person
-    return PersonToTell(person.audience, person.person, mail.recipient, person.language, person.time_zone)
+    elif mail.audience is Audience.GUEST:
+        gone = replace(person, audience=Audience.GUEST, person=mail.person)
+        person = next((one for one in occasion.guests if one.person == mail.person), gone)
+    return replace(person, address=mail.recipient)
 
 
 def register_jobs(

@@ -1,4 +1,4 @@
-"""Messages to patients and experts: queued with the change they tell of, written and sent by a job.
+"""Messages to patients, experts and guests: queued with the change they tell of, written and sent by a job.
 
 The job makes a mail's link itself when it runs, so that no secret waits in the queue or the database. Functions take a
 connection; who calls owns the transaction. The work is in `queueing`, `sending`, `feeds` and `bounces`, offered here.
@@ -24,6 +24,8 @@ from consult.notices.queueing import (
     queue_cancellation,
     queue_change,
     queue_due,
+    queue_guest,
+    queue_guest_withdrawn,
     queue_invitation,
     queue_new_link,
     queue_offer,
@@ -48,6 +50,8 @@ __all__ = [
     "queue_cancellation",
     "queue_change",
     "queue_due",
+    "queue_guest",
+    "queue_guest_withdrawn",
     "queue_invitation",
     "queue_new_link",
     "queue_offer",

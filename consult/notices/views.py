@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+import structlog
 from aiohttp import web
 
 from consult.domain.access import Action, may
@@ -21,6 +22,8 @@ from consult.web.forms import Form, read_form
 from consult.web.params import uuid_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
+
+log = structlog.get_logger()
 
 routes = web.RouteTableDef()
 
@@ -82,14 +85,15 @@ async def ask_again(request: web.Request) -> web.Response:
 
 @routes.post("/messages/{id}/again")
 async def send_again(request: web.Request) -> web.Response:
-    await _require_sender(request)
+    staff = await _require_sender(request)
     mail_id = MailId(uuid_in_path(request))
     form = await read_form(request)
     address = form.text("email", max_chars=254)
     if not form.errors:
         try:
             async with request.app[POOL].acquire() as conn, conn.transaction():
-                await service.send_again(conn, mail_id, address=address, now=utc_now())
+                await service.send_again(conn, mail_id, address=address, by=staff.id, now=utc_now())
+            log.info("message.again", message=str(mail_id), staff=staff.id)
         except InvalidInput as wrong:
             form.take(wrong)
     if form.errors:
@@ -124,12 +128,12 @@ async def _render_again(
     staff = await _require_sender(request)
     async with request.app[POOL].acquire() as conn:
         mail = await service.fetch_message(conn, mail_id)
-    if mail.appointment_id is None or mail.channel is not Channel.MAIL:
+    if mail.appointment_id is None:
         raise NotFound("message")
     values = {
         "mail": mail,
         "reason": say_reason(mail, reader_words(request)),
-        "may_correct": mail.audience is Audience.PATIENT,
+        "may_correct": mail.audience is not Audience.EXPERT and mail.channel is Channel.MAIL,
         "values": form.values if form else {"email": mail.recipient},
         "errors": form.errors if form else {},
         "zone": staff.time_zone,

@@ -14,17 +14,17 @@ from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import AppointmentId
-from consult.keys import BUS, POOL, SETTINGS
+from consult.keys import POOL, SETTINGS
 from consult.notices import service as notices
 from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import drop_link, keep_link, take_link
 from consult.scheduling.model import Invited, IssuedLink, PatientNeed, opens_until
+from consult.scheduling.room_web import send_out
 from consult.web.forms import NOT_A_CHOICE, Form, read_form
 from consult.web.params import uuid_in_path
 from consult.web.render import render
 from consult.web.session import require_staff
-from signaling.events import RemovePerson
 
 routes = web.RouteTableDef()
 
@@ -106,7 +106,7 @@ async def make_link(request: web.Request) -> web.Response:
         link = await service.issue_link(conn, appointment_id, now=now)
         if form.checked("send"):
             await notices.queue_new_link(conn, appointment_id, now)
-    await _send_out(request, appointment_id, lost)
+    await send_out(request, appointment_id, lost)
     return _with_link(request, link)
 
 
@@ -117,9 +117,11 @@ async def invite_guest(request: web.Request) -> web.Response:
     appointment_id = AppointmentId(uuid_in_path(request))
     form = await read_form(request)
     name, role = form.values.get("guest_name", ""), form.values.get("guest_role", "")
+    email, now = form.values.get("guest_email", ""), utc_now()
     try:
         async with request.app[POOL].acquire() as conn, conn.transaction():
-            link = await service.invite_guest(conn, appointment_id, name=name, role=role, now=utc_now())
+            link = await service.invite_guest(conn, appointment_id, name=name, role=role, email=email, now=now)
+            await notices.queue_guest(conn, appointment_id, link.invitation_id, now)
     except InvalidInput as wrong:
         form.take(wrong)
         return await _render_appointment(request, staff, appointment_id, form=form, status=422)
@@ -135,18 +137,20 @@ async def make_guest_link(request: web.Request) -> web.Response:
         one = _guest(request, await service.list_invited(conn, appointment_id))
         guest = service.Guest(one.name, one.role, one.person_id)
         link = await service.issue_link(conn, appointment_id, now=utc_now(), guest=guest)
+        await notices.queue_guest(conn, appointment_id, link.invitation_id, utc_now())
     return _with_link(request, link)
 
 
 @routes.post("/appointments/{id}/guests/{person}/withdraw")
 async def withdraw_guest(request: web.Request) -> web.Response:
-    """End one guest's links; who is in the room with one is sent out."""
+    """End one guest's links, and tell them if they have an address; who is in the room is sent out."""
     await require_staff(request, StaffRole.SCHEDULER)
     appointment_id = AppointmentId(uuid_in_path(request))
     async with request.app[POOL].acquire() as conn, conn.transaction():
         one = _guest(request, await service.list_invited(conn, appointment_id))
-        lost = await service.revoke_links(conn, appointment_id, now=utc_now(), person_id=one.person_id)
-    await _send_out(request, appointment_id, lost)
+        await notices.queue_guest_withdrawn(conn, appointment_id, one.person_id, utc_now())
+        lost = await service.withdraw_guest(conn, appointment_id, one.person_id, now=utc_now())
+    await send_out(request, appointment_id, lost)
     return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}#guests"})
 
 
@@ -157,11 +161,6 @@ def _guest(request: web.Request, invited: list[Invited]) -> Invited:
         if one.is_guest and one.person_id == person_id:
             return one
     raise NotFound("guest")
-
-
-async def _send_out(request: web.Request, appointment_id: AppointmentId, person_ids: list[str]) -> None:
-    for person in person_ids:
-        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
 
 
 def _with_link(request: web.Request, link: IssuedLink) -> web.Response:

@@ -205,6 +205,18 @@ with ended as (
 select pg_notify('schedule_changed', id::text) from ended
 """
 
+# As END_HOLD, for a time that nobody took: who waits for one like it may have it.
+RELEASE_HOLD = """
+with ended as (
+  update holds set ended_at = $2 where id = $1 and ended_at is null returning id
+), freed as (
+  delete from busy_times where hold_id in (select id from ended) returning expert_id, during
+), noted as (
+  insert into freed_times (expert_id, during) select expert_id, during from freed
+)
+select pg_notify('schedule_changed', id::text) from ended
+"""
+
 # What is blocked around other calls gives way to a time; the calls themselves do not.
 TRIM_BLOCKED = """
 update busy_times set blocked = tstzrange(
@@ -214,8 +226,12 @@ where expert_id = any($1::bigint[]) and blocked && tstzrange($2, $3) and not dur
 """
 
 DELETE_EXPIRED = """
-delete from busy_times b using holds h
-where h.id = b.hold_id and h.expires_at <= $2 and b.expert_id = any($1::bigint[])
+with gone as (
+  delete from busy_times b using holds h
+  where h.id = b.hold_id and h.expires_at <= $2 and b.expert_id = any($1::bigint[])
+  returning b.expert_id, b.during
+)
+insert into freed_times (expert_id, during) select expert_id, during from gone
 """
 
 # Rows that somebody just books over are theirs to delete: two who wait for each other's would wait for ever.
@@ -226,11 +242,18 @@ with gone as (
     for update of b skip locked
   )
   returning hold_id, expert_id, during
-), told as (
-  select pg_notify('schedule_changed', hold_id::text) from (select distinct hold_id from gone) one
+), noted as (
+  insert into freed_times (expert_id, during) select expert_id, during from gone
 )
-select expert_id, lower(during) as starts_at, upper(during) as ends_at, (select count(*) from told)
-from gone order by expert_id, during
+select pg_notify('schedule_changed', hold_id::text) from (select distinct hold_id from gone) one
+"""
+
+# Each is taken once; what somebody else takes just now is theirs.
+TAKE_FREED = """
+with taken as (
+  delete from freed_times where id in (select id from freed_times for update skip locked) returning expert_id, during
+)
+select expert_id, lower(during) as starts_at, upper(during) as ends_at from taken order by expert_id, during
 """
 
 
@@ -478,6 +501,10 @@ async def end_hold(conn: asyncpg.Connection, hold_id: HoldId, now: datetime) -> 
     return await conn.fetchrow(END_HOLD, hold_id, now) is not None
 
 
+async def release_hold(conn: asyncpg.Connection, hold_id: HoldId, now: datetime) -> bool:
+    return await conn.fetchrow(RELEASE_HOLD, hold_id, now) is not None
+
+
 async def delete_expired(conn: asyncpg.Connection, expert_ids: Sequence[StaffId], now: datetime) -> None:
     await conn.execute(DELETE_EXPIRED, list(expert_ids), now)
 
@@ -486,8 +513,12 @@ async def trim_blocked(conn: asyncpg.Connection, expert_ids: Sequence[StaffId], 
     await conn.execute(TRIM_BLOCKED, list(expert_ids), slot.starts_at, slot.ends_at)
 
 
-async def tidy_expired(conn: asyncpg.Connection, now: datetime) -> list[tuple[StaffId, Slot]]:
-    rows = await conn.fetch(TIDY_EXPIRED, now)
+async def tidy_expired(conn: asyncpg.Connection, now: datetime) -> None:
+    await conn.execute(TIDY_EXPIRED, now)
+
+
+async def take_freed(conn: asyncpg.Connection) -> list[tuple[StaffId, Slot]]:
+    rows = await conn.fetch(TAKE_FREED)
     return [(StaffId(row["expert_id"]), Slot(row["starts_at"], row["ends_at"])) for row in rows]
 
 

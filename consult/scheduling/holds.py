@@ -28,7 +28,7 @@ from consult.scheduling.claims import (
 from consult.scheduling.diary import ONE_DAY, read_diary
 from consult.scheduling.model import Hold
 
-__all__ = ["fetch_hold", "hold", "release", "tidy_holds"]
+__all__ = ["fetch_hold", "hold", "release", "take_freed", "tidy_holds"]
 
 
 async def hold(
@@ -67,16 +67,21 @@ async def hold(
 
 
 async def release(conn: asyncpg.Connection, hold_id: HoldId, now: datetime) -> bool:
-    """Give a kept time back. False if it was taken, given back or tidied before."""
-    return await queries.end_hold(conn, hold_id, now)
+    """Give a kept time back. False if it was taken or given back before."""
+    return await queries.release_hold(conn, hold_id, now)
 
 
-async def tidy_holds(conn: asyncpg.Connection, now: datetime) -> list[tuple[StaffId, Slot]]:
-    """Free the time of holds that expired, and return whose time it was.
+async def tidy_holds(conn: asyncpg.Connection, now: datetime) -> None:
+    """Free the time of holds that expired.
 
     Bookings do without: it lets boards see it sooner, and who waits be asked.
     """
-    return await queries.tidy_expired(conn, now)
+    await queries.tidy_expired(conn, now)
+
+
+async def take_freed(conn: asyncpg.Connection) -> list[tuple[StaffId, Slot]]:
+    """Return the time that holds kept and keep no more, given back or expired; each stretch once."""
+    return await queries.take_freed(conn)
 
 
 async def _beside_own(

@@ -36,12 +36,21 @@ select i.person_id, min(i.name) as name, min(i.role) as role, array_agg(i.id ord
        exists (
          select from visits v join invitations o on o.id = v.invitation_id
          where o.appointment_id = $1 and o.person_id = i.person_id and o.revoked_at is null
-       ) as has_opened
+       ) as has_opened,
+       coalesce(min(g.email), '') as email
 from invitations i
+left join guest_addresses g on g.appointment_id = i.appointment_id and g.person_id = i.person_id
 where i.appointment_id = $1 and i.revoked_at is null
 group by i.person_id
 order by min(i.issued_at)
 """
+
+SAVE_GUEST_ADDRESS = """
+insert into guest_addresses (appointment_id, person_id, email) values ($1, $2, $3)
+on conflict (appointment_id, person_id) do update set email = excluded.email
+"""
+
+DELETE_GUEST_ADDRESS = "delete from guest_addresses where appointment_id = $1 and person_id = $2"
 
 # What makes a link good, besides its hash. The last parameter is the instant before which a call may not have ended.
 FIND_BY_HASH = """
@@ -125,9 +134,20 @@ async def list_invited(conn: asyncpg.Connection, appointment_id: AppointmentId) 
             role=row["role"],
             invitation_ids=tuple(InvitationId(one) for one in row["invitation_ids"]),
             has_opened=row["has_opened"],
+            email=row["email"],
         )
         for row in await conn.fetch(LIST_INVITED, appointment_id)
     ]
+
+
+async def save_guest_address(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, email: str
+) -> None:
+    await conn.execute(SAVE_GUEST_ADDRESS, appointment_id, person_id, email)
+
+
+async def delete_guest_address(conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID) -> None:
+    await conn.execute(DELETE_GUEST_ADDRESS, appointment_id, person_id)
 
 
 async def find_by_secret(conn: asyncpg.Connection, secret_hash: bytes, ended_after: datetime) -> Any:

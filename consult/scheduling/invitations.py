@@ -14,6 +14,7 @@ from datetime import datetime
 
 import asyncpg
 
+from consult.cases import service as cases
 from consult.domain.errors import InvalidInput, LinkNotUsable, NotFound
 from consult.domain.ids import AppointmentId, InvitationId
 from consult.domain.words import N_
@@ -80,9 +81,13 @@ def make_link(appointment_id: AppointmentId) -> FreshLink:
 
 
 async def invite_guest(
-    conn: asyncpg.Connection, appointment_id: AppointmentId, *, name: str, role: str, now: datetime
+    conn: asyncpg.Connection, appointment_id: AppointmentId, *, name: str, role: str, email: str = "", now: datetime
 ) -> IssuedLink:
-    """Return the first link of somebody besides the patient. Raises InvalidInput or NotFound."""
+    """Return the first link of somebody besides the patient. Raises InvalidInput or NotFound.
+
+    email: where they get mails about the appointment, if anywhere; who calls has the first one sent.
+    """
+    email = email.strip()
     wrong: dict[str, str] = {}
     if not name.strip():
         wrong["guest_name"] = N_("Please write the name of the person you invite.")
@@ -90,11 +95,37 @@ async def invite_guest(
         wrong["guest_name"] = N_("Please write a shorter name.")
     if role not in GUEST_ROLES:
         wrong["guest_role"] = N_("Please choose as what this person comes.")
+    if email and not cases.looks_like_email(email):
+        wrong["guest_email"] = cases.EMAIL_WRONG
     if not wrong and sum(one.is_guest for one in await list_invited(conn, appointment_id)) >= MAX_GUESTS:
         wrong["guest_name"] = N_("Four more people are invited already. Withdraw the link of one first.")
     if wrong:
         raise InvalidInput(wrong)
-    return await issue_link(conn, appointment_id, now=now, guest=Guest(name.strip(), role, uuid.uuid4()))
+    guest = Guest(name.strip(), role, uuid.uuid4())
+    link = await issue_link(conn, appointment_id, now=now, guest=guest)
+    if email:
+        await queries.save_guest_address(conn, appointment_id, guest.person_id, email)
+    return link
+
+
+async def correct_guest_email(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, email: str
+) -> str:
+    """Give a guest another address, and return it as it is kept. Raises InvalidInput (field `email`)."""
+    email = email.strip()
+    if not cases.looks_like_email(email):
+        raise InvalidInput({"email": cases.EMAIL_WRONG})
+    await queries.save_guest_address(conn, appointment_id, person_id, email)
+    return email
+
+
+async def withdraw_guest(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, *, now: datetime
+) -> list[str]:
+    """End a guest's links as `revoke_links` does, and forget their address."""
+    lost = await revoke_links(conn, appointment_id, now=now, person_id=person_id)
+    await queries.delete_guest_address(conn, appointment_id, person_id)
+    return lost
 
 
 async def list_invited(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Invited]:

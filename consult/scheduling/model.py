@@ -10,6 +10,7 @@ from enum import StrEnum
 from consult.domain.ids import AppointmentId, CaseId, HoldId, InvitationId, PatientId, StaffId, VisitId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.words import N_
 
 DEFAULT_LENGTH = timedelta(minutes=45)
 JOIN_BEFORE = timedelta(minutes=30)
@@ -244,7 +245,7 @@ class Visit:
 class LeftVisit:
     """What a device may still be told whose link ended because its appointment was moved or cancelled.
 
-    starts_at: as it is now. wish: what the patient wrote about another time, "" if nothing.
+    starts_at: as it is now. wish: what the patient wrote about another time, None if they asked for none.
     """
 
     appointment_id: AppointmentId
@@ -255,26 +256,38 @@ class LeftVisit:
     expert_name: str
     cancelled_at: datetime | None
     cancelled_by: CancelledBy | None
-    wish: str
+    wish: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWish:
-    """What a patient wrote about another time."""
+    """What a patient wrote about another time, "" if days and times said it all. is_waiting: on the wait list."""
 
     text: str
     wished_at: datetime
+    is_waiting: bool
+
+
+GUEST_COMES_AS = {
+    "interpreter": N_("You come as the interpreter."),
+    "caregiver": N_("You come to be with the patient."),
+    "physician": N_("You come as the referring physician."),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """A person whose links to an appointment are good. invitation_ids: one per link; has_opened: any of them."""
+    """A person whose links to an appointment are good. invitation_ids: one per link; has_opened: any of them.
+
+    email: of a guest who gets mails, "" of everybody else.
+    """
 
     person_id: uuid.UUID
     name: str
     role: str
     invitation_ids: tuple[InvitationId, ...]
     has_opened: bool
+    email: str = ""
 
     @property
     def is_guest(self) -> bool:

@@ -12,7 +12,7 @@ from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import AppointmentStarted, ConsultError, InvalidInput, MovedMeanwhile
 from consult.domain.ids import AppointmentId, StaffId
-from consult.keys import BUS, POOL
+from consult.keys import POOL
 from consult.notices import service as notices
 from consult.people import service as people
 from consult.people.model import Staff
@@ -20,12 +20,12 @@ from consult.scheduling import service
 from consult.scheduling.flash import keep_link
 from consult.scheduling.model import AppointmentDetails
 from consult.scheduling.offers_web import CHOOSE_EXPERT, REFUSED, list_offers, nearest_of, wanted_start
+from consult.scheduling.room_web import close_room, send_out
 from consult.waiting import service as waiting
 from consult.web.forms import Form, read_form
 from consult.web.params import uuid_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
-from signaling.events import CloseRoom, RemovePerson
 
 routes = web.RouteTableDef()
 
@@ -78,8 +78,7 @@ async def move(request: web.Request) -> web.Response:
             except (MovedMeanwhile, AppointmentStarted) as no:
                 refused = no
             else:
-                for person in moved.lost:
-                    await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
+                await send_out(request, appointment_id, moved.lost)
                 response = web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
                 keep_link(request, response, moved.link)
                 return response
@@ -170,9 +169,7 @@ async def cancel(request: web.Request) -> web.Response:
         if not before.appointment.is_cancelled and now < before.appointment.ends_at:
             await notices.queue_cancellation(conn, appointment_id, now)
             await waiting.follow_cancelled(conn, before.appointment, now)
-    await request.app[BUS].order(CloseRoom(str(appointment_id), "cancelled"))
-    for person in lost:
-        await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
+    await close_room(request, appointment_id, lost)
     return web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
 
 

@@ -19,10 +19,11 @@ from consult.people.model import Staff
 from consult.scheduling import queries
 from consult.scheduling.booking import book, cancel, set_needs
 from consult.scheduling.diary import MAX_DAYS_AHEAD, list_free, read_diary
-from consult.scheduling.holds import fetch_hold, hold, release, tidy_holds
+from consult.scheduling.holds import fetch_hold, hold, release, take_freed, tidy_holds
 from consult.scheduling.invitations import (
     GUEST_ROLES,
     Guest,
+    correct_guest_email,
     end_visit,
     find_visit,
     invite_guest,
@@ -30,6 +31,7 @@ from consult.scheduling.invitations import (
     list_invited,
     open_invitation,
     revoke_links,
+    withdraw_guest,
 )
 from consult.scheduling.links import read_number
 from consult.scheduling.model import DEFAULT_LENGTH, JOIN_AFTER, AppointmentChange, AppointmentDetails
@@ -41,6 +43,7 @@ __all__ = [
     "Guest",
     "book",
     "cancel",
+    "correct_guest_email",
     "end_visit",
     "fetch_appointment",
     "fetch_hold",
@@ -64,7 +67,9 @@ __all__ = [
     "release",
     "revoke_links",
     "set_needs",
+    "take_freed",
     "tidy_holds",
+    "withdraw_guest",
 ]
 
 

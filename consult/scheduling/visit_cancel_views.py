@@ -6,23 +6,26 @@ from aiohttp import web
 
 from consult.domain.clock import utc_now
 from consult.domain.errors import AppointmentStarted, ChangesClosed, InvalidInput, TooManyTries
-from consult.keys import BUS, LIMITER, POOL
+from consult.domain.words import N_
+from consult.keys import LIMITER, POOL
 from consult.notices import service as notices
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes as changes
 from consult.scheduling.model import CancelledBy, Visit
+from consult.scheduling.room_web import close_room
 from consult.scheduling.visit_patient import find_left_visit, for_patients, lead_on, read_own_form, to
 from consult.scheduling.visit_times import in_one_line, zone_of
 from consult.scheduling.wishes import wish_for_another_time
 from consult.waiting import service as waiting
+from consult.waiting.model import EVERY_WEEKDAY, PartOfDay
 from consult.web.address import client_address
-from consult.web.forms import Form
+from consult.web.forms import NOT_A_CHOICE, Form
 from consult.web.render import reader_words, render
-from signaling.events import CloseRoom, RemovePerson
 
 routes = web.RouteTableDef()
 
 MAX_REASON_CHARS = 500
+SAY_WHEN = N_("Please write which days or times suit you.")
 
 
 @routes.get("/visit/cancel")
@@ -48,9 +51,7 @@ async def cancel(request: web.Request, visit: Visit) -> web.Response:
                 await waiting.follow_cancelled(conn, details.appointment, now)
     except (ChangesClosed, AppointmentStarted):
         return to("/visit/change")
-    await request.app[BUS].order(CloseRoom(str(visit.appointment_id), "cancelled"))
-    for person in lost:
-        await request.app[BUS].order(RemovePerson(str(visit.appointment_id), f"person:{person}", "expired"))
+    await close_room(request, visit.appointment_id, lost)
     return to("/visit/cancelled")
 
 
@@ -61,15 +62,26 @@ async def show_cancelled(request: web.Request) -> web.Response:
 
 @routes.post("/visit/cancelled")
 async def ask_for_another_time(request: web.Request) -> web.Response:
-    """Keep what the patient writes about another time, for the scheduler to read."""
+    """Keep what the patient says about another time, for the scheduler to read, and put the case on the wait list."""
     left = await find_left_visit(request)
     if left is None or left.cancelled_at is None:
         return await lead_on(request)
-    form = await read_own_form(request)
+    form, now = await read_own_form(request), utc_now()
+    text, part = form.text("wish", max_chars=4000), form.choice("part", list(PartOfDay), required=False)
+    days = form.several("weekdays", most=7)
+    if not set(days) <= {str(number) for number in EVERY_WEEKDAY}:
+        form.wrong("weekdays", NOT_A_CHOICE)
+    if not (text or part or days) and not form.errors:
+        form.wrong("wish", SAY_WHEN)
+    if form.errors:
+        return await _show_cancelled(request, form=form, status=422)
     try:
         await request.app[LIMITER].hit("wish", address=client_address(request), account=str(left.appointment_id))
-        async with request.app[POOL].acquire() as conn:
-            await wish_for_another_time(conn, left.appointment_id, form.text("wish", max_chars=4000), utc_now())
+        async with request.app[POOL].acquire() as conn, conn.transaction():
+            await wish_for_another_time(conn, left.appointment_id, text, now)
+            await waiting.wait_by_wish(
+                conn, left.appointment_id, frozenset(map(int, days)), PartOfDay(part or PartOfDay.ANY), text, now
+            )
     except InvalidInput as wrong:
         form.take(wrong)
     except TooManyTries as many:
@@ -96,13 +108,22 @@ async def _show_cancelled(request: web.Request, *, form: Form | None = None, sta
     left = await find_left_visit(request)
     if left is None or left.cancelled_at is None:
         return await lead_on(request)
-    words = reader_words(request)
+    words, now = reader_words(request), utc_now()
+    async with request.app[POOL].acquire() as conn:
+        line = await waiting.find_wish(conn, left.appointment_id, now)
+    kept = line.entry.wishes if line else None
+    days = kept.weekdays if kept and kept.weekdays != EVERY_WEEKDAY else frozenset()
     values = {
         "left": left,
+        "waits": line is not None,
+        "week": waiting.weekdays(words),
+        "chosen_days": set(form.lists.get("weekdays", [])) if form else {str(day) for day in days},
         "by_patient": left.cancelled_by is CancelledBy.PATIENT,
         "when": in_one_line(left.starts_at, left.time_zone, words),
         "cancelled": in_one_line(left.cancelled_at, left.time_zone, words),
-        "values": form.values if form else {"wish": left.wish},
+        "values": form.values
+        if form
+        else {"wish": left.wish or "", "part": waiting.part_of(kept) if kept else PartOfDay.ANY},
         "errors": form.errors if form else {},
     }
     return render(request, "patient/cancelled.html", values, status=status)

@@ -25,11 +25,12 @@ from consult.domain.errors import (
 )
 from consult.domain.ids import HoldId
 from consult.domain.words import N_
-from consult.keys import BUS, LIMITER, POOL, SETTINGS
+from consult.keys import LIMITER, POOL, SETTINGS
 from consult.notices import service as notices
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes as changes
 from consult.scheduling.model import AppointmentDetails, Hold, Visit
+from consult.scheduling.room_web import send_out
 from consult.scheduling.visit_days import by_day, local_day, month_of, time_choices
 from consult.scheduling.visit_own_views import hint_of
 from consult.scheduling.visit_patient import find_left_visit, for_patients, lead_on, read_own_form, require_patient, to
@@ -39,7 +40,6 @@ from consult.web.address import client_address
 from consult.web.params import uuid_in_path
 from consult.web.render import clock_time, reader_words, render
 from consult.web.session import VISIT_COOKIE, find_visit, read_cookie, start_visit
-from signaling.events import RemovePerson
 
 routes = web.RouteTableDef()
 
@@ -162,8 +162,7 @@ async def say_yes(request: web.Request) -> web.Response:
         if isinstance(refused, (HoldExpired, *CANNOT_BE_HAD)):
             return await _show_refused(request, visit, refused, None)
         raise
-    for person in moved.lost:
-        await request.app[BUS].order(RemovePerson(str(visit.appointment_id), f"person:{person}", "expired"))
+    await send_out(request, visit.appointment_id, moved.lost)
     return _go_on(request, new_token)
 
 
@@ -198,7 +197,11 @@ async def show_moved(request: web.Request) -> web.Response:
             return to("/visit")
         details = await scheduling.fetch_appointment(conn, visit.appointment_id)
         guests = [one for one in await scheduling.list_invited(conn, visit.appointment_id) if one.is_guest]
-    values = _known(request, visit, details) | {"address": hint_of(details.patient_email), "guests": guests}
+    values = _known(request, visit, details) | {
+        "address": hint_of(details.patient_email),
+        "guests": [one for one in guests if not one.email],
+        "mailed": [one for one in guests if one.email],
+    }
     return render(request, "patient/moved.html", values)
 
 

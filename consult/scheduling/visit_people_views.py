@@ -9,16 +9,18 @@ from aiohttp import web
 
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput, NotFound, TooManyTries
-from consult.keys import BUS, LIMITER, POOL, SETTINGS
+from consult.keys import LIMITER, POOL, SETTINGS
+from consult.notices import service as notices
 from consult.scheduling import service as scheduling
 from consult.scheduling.flash import drop_link, keep_link, take_link
 from consult.scheduling.model import Invited, IssuedLink, Visit
+from consult.scheduling.room_web import send_out
+from consult.scheduling.visit_own_views import hint_of
 from consult.scheduling.visit_patient import for_patients, read_own_form, to
 from consult.web.address import client_address
 from consult.web.forms import Form
 from consult.web.params import uuid_in_path
 from consult.web.render import render
-from signaling.events import RemovePerson
 
 routes = web.RouteTableDef()
 
@@ -36,15 +38,18 @@ async def show_people(request: web.Request, visit: Visit) -> web.Response:
 @for_patients
 async def invite_companion(request: web.Request, visit: Visit) -> web.Response:
     """Invite somebody; the next page shows their link. What was typed stays if it cannot be."""
-    form = await read_own_form(request)
+    form, now = await read_own_form(request), utc_now()
     name = form.text("guest_name", max_chars=200)
-    role = form.choice("guest_role", COMPANIONS)
+    role, email = form.choice("guest_role", COMPANIONS), form.text("guest_email", max_chars=254)
     link: IssuedLink | None = None
     if not form.errors:
         try:
             await _count_invitation(request, visit)
             async with request.app[POOL].acquire() as conn, conn.transaction():
-                link = await scheduling.invite_guest(conn, visit.appointment_id, name=name, role=role, now=utc_now())
+                link = await scheduling.invite_guest(
+                    conn, visit.appointment_id, name=name, role=role, email=email, now=now
+                )
+                await notices.queue_guest(conn, visit.appointment_id, link.invitation_id, now)
         except InvalidInput as wrong:
             form.take(wrong)
         except TooManyTries as many:
@@ -63,18 +68,20 @@ async def make_companion_link(request: web.Request, visit: Visit) -> web.Respons
         one = _companion(request, await scheduling.list_invited(conn, visit.appointment_id))
         guest = scheduling.Guest(one.name, one.role, one.person_id)
         link = await scheduling.issue_link(conn, visit.appointment_id, now=utc_now(), guest=guest)
+        await notices.queue_guest(conn, visit.appointment_id, link.invitation_id, utc_now())
     return _with_link(request, link)
 
 
 @routes.post("/visit/people/{person}/withdraw")
 @for_patients
 async def withdraw_companion(request: web.Request, visit: Visit) -> web.Response:
-    """End a companion's links at once; who is in the room with one is sent out."""
+    """End a companion's links at once, and tell them if they have an address; who is in the room is sent out."""
+    now = utc_now()
     async with request.app[POOL].acquire() as conn, conn.transaction():
         one = _companion(request, await scheduling.list_invited(conn, visit.appointment_id))
-        lost = await scheduling.revoke_links(conn, visit.appointment_id, now=utc_now(), person_id=one.person_id)
-    for person in lost:
-        await request.app[BUS].order(RemovePerson(str(visit.appointment_id), f"person:{person}", "expired"))
+        await notices.queue_guest_withdrawn(conn, visit.appointment_id, one.person_id, now)
+        lost = await scheduling.withdraw_guest(conn, visit.appointment_id, one.person_id, now=now)
+    await send_out(request, visit.appointment_id, lost)
     return to(PAGE)
 
 
@@ -111,6 +118,7 @@ async def _show_people(
         {
             "guests": [one for one in invited if one.is_guest],
             "companions": COMPANIONS,
+            "hint_of": hint_of,
             "link": link if owner else None,
             "link_for": owner,
             "link_url": link.url(settings.public_url) if link else "",

@@ -59,7 +59,12 @@ insert into time_wishes (appointment_id, wish, wished_at) values ($1, $2, $3)
 on conflict (appointment_id) do update set wish = excluded.wish, wished_at = excluded.wished_at
 """
 
-LIST_WISHES = "select appointment_id, wish, wished_at from time_wishes where appointment_id = any($1::uuid[])"
+LIST_WISHES = """
+select w.appointment_id, w.wish, w.wished_at,
+       exists (select from wait_entries e where e.case_id = a.case_id and e.ended_at is null) as is_waiting
+from time_wishes w join appointments a on a.id = w.appointment_id
+where w.appointment_id = any($1::uuid[])
+"""
 
 
 async def find_left_visit(conn: asyncpg.Connection, token_hash: bytes, ended_after: datetime) -> LeftVisit | None:
@@ -75,7 +80,7 @@ async def find_left_visit(conn: asyncpg.Connection, token_hash: bytes, ended_aft
         expert_name=row["expert_name"],
         cancelled_at=row["cancelled_at"],
         cancelled_by=None if row["cancelled_by"] is None else CancelledBy(row["cancelled_by"]),
-        wish=row["wish"] or "",
+        wish=row["wish"],
     )
 
 
@@ -105,4 +110,6 @@ async def list_wishes(
     conn: asyncpg.Connection, appointment_ids: Sequence[AppointmentId]
 ) -> dict[AppointmentId, TimeWish]:
     rows = await conn.fetch(LIST_WISHES, list(appointment_ids))
-    return {AppointmentId(row["appointment_id"]): TimeWish(row["wish"], row["wished_at"]) for row in rows}
+    return {
+        AppointmentId(row["appointment_id"]): TimeWish(row["wish"], row["wished_at"], row["is_waiting"]) for row in rows
+    }

@@ -22,7 +22,7 @@ from consult.keys import LIMITER, POOL, STORE
 from consult.records import service as records
 from consult.records.model import UNNAMED, Record, UploadedBy
 from consult.scheduling.join_views import routes
-from consult.scheduling.model import Visit
+from consult.scheduling.model import GUEST_COMES_AS, Visit
 from consult.scheduling.visit_patient import lead_on, require_patient, to
 from consult.scheduling.visit_steps import (
     STEPS_COOKIE,
@@ -47,11 +47,6 @@ __all__ = ["routes"]
 
 STEPS_COOKIE_S = 60 * 86_400
 CHOOSE_FILE = N_("Please choose a file first.")
-GUEST_AS = {
-    "interpreter": N_("You come as the interpreter."),
-    "caregiver": N_("You come to be with the patient."),
-    "physician": N_("You come as the referring physician."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +271,7 @@ async def _show_step(
         "this_step": next(line for line in steps if line.is_here),
         "step_title": words.gettext(TITLES[step]),
         "when": when,
-        "guest_as": words.gettext(GUEST_AS[visit.role]) if visit.is_guest else "",
+        "guest_as": words.gettext(GUEST_COMES_AS[visit.role]) if visit.is_guest else "",
         "minutes": whole_minutes(visit.ends_at - visit.starts_at),
         "records": [_record_line(record, words) for record in kept],
         "questions": asked,

@@ -19,10 +19,11 @@ MAX_WISH_CHARS = 1000
 async def wish_for_another_time(
     conn: asyncpg.Connection, appointment_id: AppointmentId, wish: str, now: datetime
 ) -> None:
-    """Keep what the patient wrote about another time; written again, the new text stands. Raises InvalidInput."""
+    """Keep what the patient wrote about another time; written again, the new text stands. Raises InvalidInput.
+
+    wish: "" if days and times that were chosen say it all.
+    """
     text = wish.strip()
-    if not text:
-        raise InvalidInput({"wish": N_("Please write which days or times suit you.")})
     if len(text) > MAX_WISH_CHARS:
         raise InvalidInput({"wish": N_("Please write a shorter text.")})
     await queries.save_wish(conn, appointment_id, text, now)

@@ -20,6 +20,7 @@ from consult.domain.errors import (
 )
 from consult.domain.ids import StaffId, WaitOfferId
 from consult.domain.slots import Slot
+from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment
 
 OFFER_FREED = "offer_freed"
@@ -60,6 +61,12 @@ async def queue_time_of(conn: asyncpg.Connection, appointment: Appointment, now:
     """
     for expert_id in appointment.expert_ids:
         await queue_freed(conn, expert_id, appointment.slot, now)
+
+
+async def queue_given_back(conn: asyncpg.Connection, now: datetime) -> None:
+    """Have the time offered on that holds kept and keep no more, however they ended."""
+    for expert_id, slot in await scheduling.take_freed(conn):
+        await queue_freed(conn, expert_id, slot, now)
 
 
 async def queue_new_hours(conn: asyncpg.Connection, expert_id: StaffId, now: datetime) -> None:

@@ -37,6 +37,14 @@ class Outcome(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class PartOfDay(StrEnum):
+    """When a patient would rather come."""
+
+    ANY = "any"
+    MORNING = "morning"
+    AFTERNOON = "afternoon"
+
+
 class Ended(StrEnum):
     """How an entry left the list. LEFT: by the patient's wish. REMOVED: by staff."""
 
@@ -91,6 +99,7 @@ class WaitEntry:
 
     is_stale: the time that it was about is cancelled or has begun. time_zone: the patient's, None until it is known.
     unanswered: offers in a row that nobody answered. record_count: for the time that preparation takes.
+    asked_by_patient: from the link of a cancelled appointment; added_by is who had booked that one.
     """
 
     id: WaitEntryId
@@ -111,6 +120,7 @@ class WaitEntry:
     is_stale: bool
     time_zone: str | None
     record_count: int
+    asked_by_patient: bool = False
 
     @property
     def can_be_asked(self) -> bool:

@@ -54,12 +54,19 @@ LOCK_OPEN_OF_ENTRY = OFFER + "where o.entry_id = $1 and o.ended_at is null for n
 LIST_OVERDUE = "select id from wait_offers where ended_at is null and expires_at <= $1 order by expires_at"
 
 # What of an expert's time somebody was offered before; what the clinic withdrew counts as never offered.
+# What they were offered and did not take, and what they have cancelled themselves.
 LIST_ASKED = """
 select o.entry_id, lower(o.during) as starts_at, upper(o.during) as ends_at
 from wait_offers o
 join holds h on h.id = o.hold_id
 where o.entry_id = any($1::uuid[]) and (o.expert_id = $2 or h.kind = 'panel')
   and o.during && tstzrange($3, $4, '[)') and o.outcome in ('declined', 'unanswered')
+union all
+select w.id, lower(a.during), upper(a.during)
+from wait_entries w
+join appointments a on a.case_id = w.case_id
+where w.id = any($1::uuid[]) and (a.expert_id = $2 or a.kind = 'panel') and a.cancelled_by = 'patient'
+  and a.during && tstzrange($3, $4, '[)')
 """
 
 END_OFFER = "update wait_offers set ended_at = $3, outcome = $2 where id = $1 and ended_at is null"

@@ -25,7 +25,7 @@ from consult.notices.model import OfferToTell
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment, IssuedLink
 from consult.waiting import offer_queries, queries
-from consult.waiting.later import END_OFFER, LOST, queue_freed, queue_time_of
+from consult.waiting.later import END_OFFER, LOST, queue_given_back, queue_time_of
 from consult.waiting.model import MAX_UNANSWERED, Ended, OfferDetails, OfferLink, Outcome
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Answered:
 
     appointment, link: of the time that was taken; None the second time. is_move: another time was given for it.
     people_out: the person_ids whose earlier links ended; who is in the room with one has to be removed. has_guests:
-    guests are among them, who need new links.
+    guests are among them who need new links and get no mail.
     """
 
     details: OfferDetails
@@ -231,13 +231,14 @@ async def _take(conn: asyncpg.Connection, details: OfferDetails, now: datetime, 
             hold_id=offer.hold_id,
         )
         await queue_time_of(conn, before, now)
+        invited = await scheduling.list_invited(conn, offer.appointment_id)
         answered = Answered(
             details,
             appointment=moved.appointment,
             link=moved.link,
             is_move=True,
             people_out=tuple(moved.lost),
-            has_guests=bool(moved.guest_links),
+            has_guests=any(one.is_guest and not one.email for one in invited),
         )
     await offer_queries.end_offer(conn, offer.id, Outcome.TAKEN, now)
     await queries.end_entry(conn, offer.entry_id, Ended.FULFILLED, now)
@@ -257,8 +258,7 @@ async def _give_back(conn: asyncpg.Connection, details: OfferDetails, outcome: O
     offer = details.offer
     await offer_queries.end_offer(conn, offer.id, outcome, now)
     await scheduling.release(conn, offer.hold_id, now)
-    for expert_id in (offer.expert_id, *offer.others):
-        await queue_freed(conn, expert_id, offer.during, now)
+    await queue_given_back(conn, now)
 
 
 def _hash(secret: str) -> bytes:

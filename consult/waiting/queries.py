@@ -19,8 +19,8 @@ LOCK_LIST = "select pg_advisory_xact_lock($1::bigint)"
 
 INSERT_ENTRY = """
 insert into wait_entries (id, case_id, patient_id, appointment_id, kind, day_from, day_to, weekdays, time_from, time_to,
-                          note, is_urgent, added_by, added_at)
-select $1, c.id, c.patient_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 from cases c where c.id = $2
+                          note, is_urgent, added_by, asked_by_patient, added_at)
+select $1, c.id, c.patient_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from cases c where c.id = $2
 returning id
 """
 
@@ -37,7 +37,8 @@ INSERT_EXPERT = "insert into wait_entry_experts (entry_id, expert_id, place) val
 
 ENTRY = """
 select w.id, w.case_id, w.patient_id, w.appointment_id, w.kind, w.day_from, w.day_to, w.weekdays, w.time_from,
-       w.time_to, w.note, w.is_urgent, w.position, w.added_by, w.added_at, w.unanswered, w.set_aside_at, w.ended_at,
+       w.time_to, w.note, w.is_urgent, w.position, w.added_by, w.asked_by_patient, w.added_at,
+       w.unanswered, w.set_aside_at, w.ended_at,
        lower(a.during) as earlier_than, upper(a.during) - lower(a.during) as length, p.time_zone,
        p.name as patient_name, p.email as patient_email,
        b.name as added_by_name, ae.name as appointment_expert_name,
@@ -107,12 +108,13 @@ async def insert_entry(
     note: str,
     is_urgent: bool,
     added_by: StaffId,
+    by_patient: bool = False,
     now: datetime,
 ) -> WaitEntryId:
     """Raises asyncpg.UniqueViolationError if the case is on the list already."""
     entry_id = WaitEntryId(uuid.uuid4())
     await conn.fetchval(
-        INSERT_ENTRY, entry_id, case_id, appointment_id, *_columns(wishes), note, is_urgent, added_by, now
+        INSERT_ENTRY, entry_id, case_id, appointment_id, *_columns(wishes), note, is_urgent, added_by, by_patient, now
     )
     await _insert_experts(conn, entry_id, wishes.expert_ids)
     return entry_id
@@ -229,6 +231,7 @@ def _line(row: Any) -> EntryLine | None:
         is_stale=row["is_stale"],
         time_zone=row["time_zone"],
         record_count=row["record_count"],
+        asked_by_patient=row["asked_by_patient"],
     )
     return EntryLine(
         entry=entry,

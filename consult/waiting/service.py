@@ -29,9 +29,18 @@ from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment
 from consult.settings import Settings
 from consult.waiting import queries
+from consult.waiting.by_patients import find_wish, part_of, wait_by_wish
 from consult.waiting.freed import Tell, offer_freed
-from consult.waiting.later import END_OFFER, OFFER_FREED, plan_end, queue_freed, queue_new_hours, queue_time_of
-from consult.waiting.list_words import wanted
+from consult.waiting.later import (
+    END_OFFER,
+    OFFER_FREED,
+    plan_end,
+    queue_freed,
+    queue_given_back,
+    queue_new_hours,
+    queue_time_of,
+)
+from consult.waiting.list_words import wanted, weekdays
 from consult.waiting.model import Ended, EntryLine, Wishes, neighbour, wrong_wishes
 from consult.waiting.offers import (
     Answer,
@@ -52,7 +61,7 @@ from consult.waiting.offers import (
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 60.0
+LOOK_EVERY_S = 30.0
 
 __all__ = [
     "END_OFFER",
@@ -70,6 +79,7 @@ __all__ = [
     "fetch_offer",
     "find_entry",
     "find_offer",
+    "find_wish",
     "follow_cancelled",
     "follow_moved",
     "issue_link",
@@ -80,7 +90,9 @@ __all__ = [
     "mark_urgent",
     "move_in_list",
     "offer_freed",
+    "part_of",
     "queue_freed",
+    "queue_given_back",
     "queue_new_hours",
     "queue_overdue",
     "queue_time_of",
@@ -89,7 +101,9 @@ __all__ = [
     "remove",
     "take_up_again",
     "tell_of_offer",
+    "wait_by_wish",
     "wanted",
+    "weekdays",
     "withdraw",
 ]
 
@@ -225,7 +239,8 @@ def register_jobs(
         starts_at, ends_at = (datetime.fromisoformat(payload[name]) for name in ("starts_at", "ends_at"))
         async with pool.acquire() as conn:
             freed = Slot(starts_at.astimezone(UTC), ends_at.astimezone(UTC))
-            await offer_freed(conn, StaffId(payload["expert_id"]), freed, usual=usual, now=clock(), tell=tell)
+            for expert_id in await _whose(conn, StaffId(payload["expert_id"]), settings):
+                await offer_freed(conn, expert_id, freed, usual=usual, now=clock(), tell=tell)
 
     async def do_end_offer(payload: jobs.Payload) -> None:
         offer_id = WaitOfferId(uuid.UUID(payload["offer_id"]))
@@ -239,19 +254,30 @@ def register_jobs(
 
 
 async def keep_list(pool: asyncpg.Pool[asyncpg.Record], clock: Callable[[], datetime]) -> None:
-    """Offer on what nobody kept any longer, and end offers whose job was given up, for as long as the worker lives."""
+    """Free what nobody keeps any longer and offer it on, for as long as the worker lives.
+
+    Offers whose job was given up are ended too.
+    """
     while True:
         try:
             async with pool.acquire() as conn, conn.transaction():
                 now = clock()
-                for expert_id, slot in await scheduling.tidy_holds(conn, now):
-                    await queue_freed(conn, expert_id, slot, now)
+                await scheduling.tidy_holds(conn, now)
+                await queue_given_back(conn, now)
                 overdue = await queue_overdue(conn, now)
             if overdue:
                 log.warning("offers.overdue", count=overdue)
         except Exception as error:
             log.error("waiting.list_failed", **facts_of(error))
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _whose(conn: asyncpg.Connection, expert_id: StaffId, settings: Settings) -> list[StaffId]:
+    """Return whose time may have become free with an expert's: with a room that was the last one, everybody's."""
+    if settings.room_capacity is None:
+        return [expert_id]
+    others = [one.id for one in await people.list_experts(conn) if one.id != expert_id]
+    return [expert_id, *others]
 
 
 async def _withdraw_for(

@@ -44,8 +44,10 @@ async def fill(server: Server, clinic: Clinic) -> None:
                 select gen_random_uuid(), id, $1, 'ana@example.org', $2, $3 from appointments order by number limit 1"""
     for number, kind in enumerate(kinds * 9):
         await pool.execute(insert, kind, now - timedelta(minutes=number), "webhook" if number % 7 == 6 else "mail")
+    await pool.execute("update mails set again_by = (select min(id) from staff) where kind = 'reminder_hour'")
     for state, fields in (
         ("new_link", "failed_at = now(), failure = 'SMTPAuthenticationError', tries = 2"),
+        ("records_missing", "failed_at = now(), failure = '503', tries = 9, channel = 'webhook'"),
         ("change", "bounced_at = now(), bounce_status = '5.1.1'"),
         ("reminder_hour", "dropped_at = now(), failure = 'moved'"),
         ("reminder_day", "sent_at = now(), invitation_id = (select min(id::text)::uuid from invitations)"),

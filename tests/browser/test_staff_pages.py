@@ -30,6 +30,7 @@ from tests.conftest import Server
 from tests.integration.clinic import PASSWORD, Clinic, open_clinic
 
 LONG_NAME = "María-Fernanda Konstantinopoulou-Wolfeschlegelsteinhausenbergerdorff de la Santísima Trinidad"
+LONG_ADDRESS = f"{'a.very.long.name.' * 6}somebody@a-very-long-name-of-a-clinic.example.org"
 LONG_DIAGNOSIS = (
     "Adenocarcinoma of the right upper lobe, cT3 cN2 cM0 (stage IIIB), EGFR exon 19 deletion, PD-L1 70 %, after four "
     "cycles of cisplatin/pemetrexed with partial response, Pneumonoultramicroscopicsilicovolcanoconiosis in the history"
@@ -82,7 +83,9 @@ async def fill(server: Server, clinic: Clinic, now: datetime) -> Full:
             )  # fmt: skip
             first = first or booked
             if number == 0:
-                await scheduling.invite_guest(conn, booked.id, name=LONG_NAME, role="caregiver", now=now)
+                await scheduling.invite_guest(
+                    conn, booked.id, name=LONG_NAME, role="caregiver", email=LONG_ADDRESS, now=now
+                )
     assert first is not None
     return Full(Clinic(clinic.scheduler, clinic.expert, clinic.other_expert, CaseId(case)), first.id)
 

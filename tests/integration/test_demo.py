@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import aiohttp
@@ -65,6 +66,19 @@ async def end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> i
     return process.returncode
 
 
+async def who_waits(link: str) -> int:
+    """Come in as the scheduler and count the lines of the wait list."""
+    page, secret = link.split("#")
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, headers={"Accept": "text/html"}) as browser:
+        async with browser.get(page) as shown:
+            proof = re.search('name="csrf" value="([^"]+)"', await shown.text())
+        assert proof is not None
+        await browser.post(f"{page}/enter", data={"csrf": proof[1], "secret": secret.partition(".")[2]})
+        async with browser.get(page.replace("/demo", "/waiting")) as waiting:
+            return (await waiting.text()).count("wait-line")
+
+
 @pytest.mark.timeout(300)
 async def test_three_people_come_in_and_a_second_start_keeps_everything(home: Path) -> None:
     port = free_port()
@@ -89,6 +103,15 @@ async def test_three_people_come_in_and_a_second_start_keeps_everything(home: Pa
                     assert entered.url.path == place
             async with browser.get(f"http://127.0.0.1:{port}/board") as board:
                 assert "Ana Ribeiro" in await board.text()
+            async with browser.get(f"http://127.0.0.1:{port}/waiting") as waiting:
+                text = await waiting.text()
+                assert text.count("wait-line") == 2 and "Ingrid Solberg" in text and "Tomás Vidal" in text
+            entry = re.search(r'action="(/waiting/[\w-]+/remove)"', text)
+            proof = re.search('name="csrf" content="([^"]+)"', text)
+            assert entry is not None and proof is not None
+            removal = f"http://127.0.0.1:{port}{entry[1]}"
+            async with browser.post(removal, data={"csrf": unescape(proof[1])}) as removed:
+                assert (await removed.text()).count("wait-line") == 1
         assert await end(process) == 0
     finally:
         process.kill()
@@ -96,6 +119,7 @@ async def test_three_people_come_in_and_a_second_start_keeps_everything(home: Pa
     try:
         second = await links(process)
         assert second["Patient"] != first["Patient"], "every start makes new links"
+        assert await who_waits(second["Scheduler"]) == 1, "who was taken off the list stays off it"
         assert await end(process, signal.SIGINT) == 0
     finally:
         process.kill()

@@ -119,9 +119,12 @@ async def test_what_was_allowed_when_it_was_kept_is_allowed_when_it_is_taken(con
 async def test_a_job_frees_what_expired(conn: Any) -> None:
     clinic = await open_clinic(conn)
     await hold_one(conn, clinic)
-    assert await scheduling.tidy_holds(conn, NOW) == []
-    assert len(await scheduling.tidy_holds(conn, NOW + TEN_MINUTES)) == 1
+    await scheduling.tidy_holds(conn, NOW)
+    assert await conn.fetchval("select count(*) from busy_times") == 1
+    await scheduling.tidy_holds(conn, NOW + TEN_MINUTES)
     assert await conn.fetchval("select count(*) from busy_times") == 0
+    assert len(await scheduling.take_freed(conn)) == 1
+    assert await scheduling.take_freed(conn) == []
 
 
 async def test_a_hold_of_another_time_or_case_is_not_taken(conn: Any) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
@@ -20,12 +21,14 @@ from consult.domain.clock import utc_now
 from consult.files import folder
 from consult.notices import service as notices
 from consult.notices.model import OfferToTell
+from consult.notices.queueing import EVENT_PAUSES
 from consult.notices.webhooks import EventNotTaken, EventSender, sign
 from consult.scheduling import service as scheduling
 from consult.settings import Settings, SettingsWrong
 from consult.web.words import load_languages
-from tests.conftest import Database, free_port
+from tests.conftest import Database, Server, free_port
 from tests.integration.clinic import book_one, open_clinic
+from tests.integration.pages import proof, read, send, sign_in
 
 LANGUAGES = load_languages(folder("locale"), ("en", "es"))
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -168,6 +171,44 @@ async def test_nothing_is_sent_to_a_private_address_unless_the_operator_says_so(
         with pytest.raises(EventNotTaken):
             await EventSender(database.pool, settings)(payload)
         assert there.taken == []
+
+
+async def test_an_event_that_was_given_up_is_sent_again_by_a_button(
+    server: Server, client: aiohttp.ClientSession, database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    appointment = await book(database)
+    await database.pool.execute("update patients set phone = '+351900000000'")  # corrected meanwhile
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        send_event = EventSender(database.pool, settings)
+        (first,) = await payloads(database)
+        there.statuses[:] = [500] * (len(EVENT_PAUSES) + 1)
+        for _ in there.statuses[:]:
+            with pytest.raises(EventNotTaken):
+                await send_event(first)
+        await sign_in(client, "noor@clinic.example")
+        page = await read(client, "/messages?show=failed")
+        assert "It was tried many times and given up." in page
+        again = f"/messages/{first['mail_id']}/again"
+        assert f'action="{again}"' in page
+        async with client.post(again, data={}, allow_redirects=False) as answer:
+            assert answer.status == 403, "without proof"
+        assert (await send(client, again, {}, page="/messages"))[0] == 303
+        _, second = await payloads(database)
+        await send_event(second)
+        assert there.events()[-1]["data"]["phone"] == "+351900000000"
+        page = await read(client, "/messages?show=sent")
+        assert "Sent again by Noor Aziz" in page
+        assert f'action="/messages/{second["mail_id"]}/again"' not in page, "a text message is not sent twice"
+        assert (await send(client, f"/messages/{second['mail_id']}/again", {}, page="/messages"))[0] == 422
+        assert len(await payloads(database)) == 2
+    async with database.pool.acquire() as conn:
+        await scheduling.cancel(conn, appointment.id, utc_now())
+    status, page, _ = await send(client, again, {}, page="/messages")
+    assert status == 422 and "what it was about is over" in page
+    await client.post("/sign-out", data={"csrf": await proof(client, "/messages")}, allow_redirects=False)
+    await sign_in(client, "brandt@clinic.example")
+    assert (await send(client, again, {}, page="/today"))[0] == 403
 
 
 async def test_without_a_gateway_nothing_is_written_down(database: Database, settings: Settings) -> None:

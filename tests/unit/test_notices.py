@@ -22,7 +22,17 @@ from consult.notices.model import (
     PersonToTell,
     Upcoming,
 )
-from consult.notices.reminders import MOVED, OVER, RECORDS_THERE, TOLD, TOO_LATE, due, why_not
+from consult.notices.reminders import (
+    MOVED,
+    OVER,
+    RECORDS_THERE,
+    TOLD,
+    TOO_LATE,
+    UNTOLD,
+    WITHDRAWN,
+    due,
+    why_not,
+)
 
 START = datetime(2026, 3, 31, 13, 30, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=60)
@@ -197,3 +207,16 @@ def test_an_entry_is_called_the_same_for_one_person_and_differently_for_another(
 )
 def test_phone_numbers_are_kept_with_their_country(typed: str, kept: str | None) -> None:
     assert clean_phone(typed) == kept
+
+
+def test_a_guest_is_told_of_the_end_if_they_were_told_of_the_beginning() -> None:
+    soon = START - timedelta(hours=1)
+
+    def why(kind: MailKind, told: int | None, *, cancelled: bool = False, again: bool = False) -> str | None:
+        letter = mail(kind, audience=Audience.GUEST, person="somebody", again=again)
+        return why_not(letter, occasion(cancelled=cancelled), told, soon)
+
+    assert why(MailKind.CANCELLATION, None, cancelled=True) == UNTOLD
+    assert why(MailKind.CANCELLATION, 0, cancelled=True) is None
+    assert why(MailKind.CANCELLATION, None, again=True) is None, "staff asked for it"
+    assert why(MailKind.CHANGE, 0) == WITHDRAWN
