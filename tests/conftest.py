@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ from consult.db.migrate import migrate
 from consult.db.pool import create_pool
 from consult.people import passwords
 from consult.settings import Settings, read_settings
+from consult.web import words
+from tests.databases import Databases
 
 # How long an example or its making takes says something about the machine alone.
 hypothesis_settings.register_profile("consult", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -99,6 +101,14 @@ def real_hasher() -> Iterator[PasswordHasher]:
         yield real
 
 
+@pytest.fixture(scope="session", autouse=True)
+def catalogues_are_read_once() -> Iterator[None]:
+    """Every application reads its translations when it starts: the same files for hundreds of tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "_load", functools.cache(words._load))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[embedded.EmbeddedPostgres]:
     """One cluster for all tests, in a folder with a short name that its user can reach."""
@@ -126,16 +136,22 @@ def template_database(postgres: embedded.EmbeddedPostgres) -> str:
     return "template_consult"
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: embedded.EmbeddedPostgres, template_database: str) -> Iterator[Databases]:
+    made = Databases(postgres.url(), template_database)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture
-async def database_url(postgres: embedded.EmbeddedPostgres, template_database: str) -> AsyncIterator[str]:
-    name = f"t{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(postgres.url())
-    await admin.execute(f"create database {name} template {template_database} strategy file_copy")
+def database_url(postgres: embedded.EmbeddedPostgres, databases: Databases) -> Iterator[str]:
+    name = databases.take()
     try:
         yield postgres.url(name)
     finally:
-        await admin.execute(f"drop database {name} with (force)")
-        await admin.close()
+        databases.drop(name)
 
 
 @pytest.fixture

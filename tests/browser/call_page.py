@@ -5,9 +5,10 @@ Owns the case with its records, the appointment and the sessions. Who presses wh
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,12 +30,13 @@ from consult.records import service as records
 from consult.records.model import Record, UploadedBy
 from consult.scheduling import service as scheduling
 from consult.storage import BlobStore
-from tests.browser.chromium import FakeDevices, open_browser, paint_camera
+from tests.browser.chromium import FakeDevices, open_browsers, paint_camera
 from tests.conftest import Server
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
 LIMIT_MS = 30_000
+WRITTEN_BYTES = 10_000  # more than a file's beginning: half a second of small pictures
 
 
 # Lets a test cut the line as a network does, and count the media connections that a page made.
@@ -193,13 +195,9 @@ async def two_browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]
 @asynccontextmanager
 async def browsers_of(tmp_path: Path, *colours: tuple[int, int, int]) -> AsyncIterator[list[Browser]]:
     """A Chromium for each colour, which is what its cameras see."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(
-                open_browser(FakeDevices(camera=paint_camera(tmp_path / f"{number}.y4m", colour)))
-            )
-            for number, colour in enumerate(colours)
-        ]
+    cameras = [paint_camera(tmp_path / f"{number}.y4m", colour) for number, colour in enumerate(colours)]
+    async with open_browsers(*(FakeDevices(camera=camera) for camera in cameras)) as browsers:
+        yield browsers
 
 
 async def open_expert(
@@ -240,6 +238,13 @@ async def agree(*pages: Page) -> None:
         await page.click("[data-consent=yes]")
     for page in pages:
         await page.wait_for_selector(".room[data-recording-state=on]")
+
+
+async def until_recorded(spool: Path, count: int) -> None:
+    """Return when something of so many recordings is written."""
+    async with asyncio.timeout(LIMIT_MS / 1000):
+        while len([path for path in spool.glob("*/*.webm") if path.stat().st_size > WRITTEN_BYTES]) < count:
+            await asyncio.sleep(0.1)
 
 
 async def turn_page(expert: Page, patient: Page, number: int) -> float:

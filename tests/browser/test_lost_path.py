@@ -19,7 +19,7 @@ from tests.browser.call_page import (
     open_patient,
     two_browsers,
 )
-from tests.browser.chromium import FakeDevices, open_browser
+from tests.browser.chromium import FakeDevices, open_browsers
 from tests.conftest import Server
 from tests.impairment import PATCH_PAGE, Relay, Way
 
@@ -80,7 +80,7 @@ async def test_a_weak_line_lowers_the_experts_picture_and_never_the_sound(server
     relay = Relay(Way(), Way())
     street = hearing.paint_street(tmp_path / "street.y4m")
     try:
-        async with open_browser(FakeDevices(camera=street)) as clinic, open_browser(FakeDevices()) as home:
+        async with open_browsers(FakeDevices(camera=street), FakeDevices()) as (clinic, home):
             expert = await open_expert(clinic, server, call, prepare=hearing.prepare)
             patient = await open_patient(home, server, call, prepare=over(relay))
             await let_in(expert, patient)
