@@ -54,7 +54,10 @@ def is_near(colour: tuple[float, float, float], wanted: tuple[int, int, int], wi
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A recording, decoded whole. Times in ms from the file's beginning; onsets: sound after ≥1 s of silence."""
+    """A recording, decoded whole. Times in ms from the file's beginning; onsets: sound after ≥1 s of silence.
+
+    video_ms, audio_ms: from the beginning of the first to the end of the last; a picture lasts as long as most do.
+    """
 
     frames: int
     colour: tuple[float, float, float]
@@ -98,7 +101,7 @@ def decode_recording(data: bytes, *, loud: float = 0.02) -> Decoded:
     return Decoded(
         len(video),
         (float(red), float(green), float(blue)),
-        (video[0], video[-1]) if video else (0, 0),
+        (video[0], video[-1] + float(np.median(np.diff(video)))) if len(video) > 1 else (0, 0),
         (audio[0], audio_end) if audio else (0, 0),
         onsets,
         faults,
