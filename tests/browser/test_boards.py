@@ -104,6 +104,14 @@ async def board(
         yield page
 
 
+async def until_live(page: Page) -> None:
+    """Return when the page hears news: as soon as its stream is open, it asks for its board once."""
+    await page.wait_for_function(
+        """() => performance.getEntriesByType("resource").some(
+          (one) => one.initiatorType === "fetch" && one.responseEnd > 0 && new URL(one.name).pathname === "/board")"""
+    )
+
+
 async def fill(house: House) -> None:
     """Six experts with thirty calls each today, and some on the days around."""
     begin = house.hour - timedelta(hours=4)
@@ -155,7 +163,7 @@ async def test_a_board_shows_who_enters_a_lobby_and_what_others_book_within_two_
     booked = await house.book(utc_now() + timedelta(minutes=2))
     async with board(working) as page:
         await expect(page.locator(".slot", has_text="Ana Ribeiro")).to_be_visible()
-        await page.wait_for_timeout(1500)  # the stream is open
+        await until_live(page)
         await house.enter_lobby(booked)
         await expect(page.locator(".need")).to_contain_text("In the lobby for 0 min", timeout=2000)
         await expect(page.locator(".slot-lobby")).to_contain_text("Ana Ribeiro", timeout=500)
@@ -167,7 +175,7 @@ async def test_focus_and_scroll_stay_where_they_are_when_the_board_changes(worki
     house = await settle(working)
     await house.book(house.hour + timedelta(hours=2))
     async with board(working) as page:
-        await page.wait_for_timeout(1000)
+        await until_live(page)
         await page.set_viewport_size({"width": 1280, "height": 420})  # the board of a short day has to scroll too
         await page.evaluate("scrollTo(0, 60)")
         assert await page.evaluate("scrollY") == 60
@@ -187,7 +195,7 @@ async def test_without_a_connection_the_old_board_stays_with_its_time_and_comes_
         async def cut(route: Route) -> None:
             await route.abort()
 
-        await page.wait_for_timeout(1000)
+        await until_live(page)
         await page.route("**/board*", cut)
         await house.book(house.hour + timedelta(hours=1), case=1)  # its news come, its board does not
         await expect(page.locator("[data-board-old]")).to_contain_text("This board is from", timeout=5000)
@@ -203,7 +211,7 @@ async def test_a_board_asks_in_a_person_s_name_only_after_a_person_did_something
     house = await settle(working)
     async with board(working) as page:
         await page.reload()
-        await page.wait_for_timeout(1500)
+        await until_live(page)
 
         async def next_request(hours: int) -> Request:
             async with page.expect_request(lambda asked: asked.url.endswith("/board")) as asked:
@@ -239,7 +247,7 @@ async def test_signing_out_elsewhere_takes_the_names_off_the_screen(working: Ser
         other = await page.context.new_page()
         await other.goto(working.url + "/cases")
         await page.bring_to_front()
-        await page.wait_for_timeout(1000)
+        await until_live(page)
         await other.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Password")).to_be_visible(timeout=5000)
         await expect(page.get_by_text("Ana Ribeiro")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -52,5 +53,6 @@ async def test_an_interpreter_sees_a_record_while_it_is_shown_and_no_longer(serv
         await expert.click("[data-control=records]")
         await expert.locator("[data-stop-showing]").click()
         await expect(guest.locator("[data-stage] img")).to_have_count(0)
-        await guest.wait_for_timeout(2000)  # the room tells its pages first, and the application a moment later
-        assert await guest.evaluate(READ, content) == 404
+        async with asyncio.timeout(30):  # the room tells its pages first, and the application a moment later
+            while await guest.evaluate(READ, content) != 404:
+                await asyncio.sleep(0.1)
