@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,17 @@ def sentences(found: Catalog) -> dict[tuple[str, ...], set[str]]:
     return {forms_of(one): {place for place, _line in one.locations} for one in found if one.id}
 
 
+@cache
+def said_by_the_sources() -> dict[tuple[str, ...], set[str]]:
+    return sentences(extract())
+
+
 def test_the_template_holds_what_templates_python_and_scripts_say() -> None:
-    assert sentences(read_catalogue(TEMPLATE)) == sentences(extract()), "Run `make words` and translate what is new."
+    assert sentences(read_catalogue(TEMPLATE)) == said_by_the_sources(), "Run `make words` and translate what is new."
 
 
 def test_words_are_found_in_every_kind_of_place() -> None:
-    found = sentences(extract())
+    found = said_by_the_sources()
     assert "templates/_partials/header.html" in found["Sign out",], "a folder that begins with a line"
     assert "templates/room/_lobby.html" in found["<b>You came in</b> at %(time)s %(zone)s.",], "a trans block"
     assert "consult/domain/errors.py" in found["Please sign in first.",], "an error's sentence"
@@ -81,7 +87,8 @@ def test_placeholders_marks_and_plural_forms_agree(language: str) -> None:
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_scripts_are_sent_every_sentence_that_they_say(language: str) -> None:
     sent = load_languages(TOP / "locale", [language])[language].for_scripts["words"]
-    said = {forms for forms, places in sentences(extract()).items() if any(place.endswith(".js") for place in places)}
+    sources = said_by_the_sources().items()
+    said = {forms for forms, places in sources if any(place.endswith(".js") for place in places)}
     assert set(sent) == {forms[0] for forms in said}
     for forms in said:
         assert isinstance(sent[forms[0]], str if len(forms) == 1 else list), forms
