@@ -41,6 +41,7 @@ SECRET = "a secret for tests, long enough for anything"
 # Browser tests that hold no call, and so may run beside others.
 PAGE_TESTS = {
     "test_boards.py",
+    "test_case_video.py",
     "test_expert_time_pages.py",
     "test_matching_pages.py",
     "test_message_pages.py",
@@ -50,12 +51,13 @@ PAGE_TESTS = {
     "test_slow_upload.py",
     "test_spanish.py",
     "test_staff_pages.py",
+    "test_viewer.py",
     "test_waiting_pages.py",
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what carries sound and picture in real time: it wants the machine for itself, see `make test`."""
+    """Mark what carries sound and picture in real time: no more than two of it at once, see `make test`."""
     for item in items:
         in_call = item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS
         if in_call or item.path.parent.name == "attacks" or "loopback" in getattr(item, "fixturenames", ()):
