@@ -31,14 +31,14 @@ from consult.web.render import PAGES, Pages
 from consult.web.session_ends import close_sockets_of_ended_sessions
 from consult.web.sockets import OpenSockets
 from consult.web.words import LANGUAGES, load_languages
-from consult.worker import run_worker, write_down
+from consult.worker import CONSUMER, run_worker, write_down
 
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 256 * 1024  # forms and JSON; files come in as streams with limits of their own
 SLOW_HEAD_S = 15  # how long a request's head may take; aiohttp's own default is an hour
 KEEP_SESSIONS_EVERY_S = 60
-LAST_EVENTS_S = 0.3  # after the rooms are closed, what they told is still written down
+LAST_EVENTS_S = 5  # after the rooms are closed, what they told is still written down
 STOP_WORKER_S = 10
 FEATURES = (
     "people",
@@ -151,7 +151,7 @@ async def _write_down_events(app: web.Application) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.sleep(LAST_EVENTS_S)
+        await rooms.until_told(app[BUS], CONSUMER, LAST_EVENTS_S)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
 
@@ -164,7 +164,7 @@ async def _do_jobs(app: web.Application) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.sleep(LAST_EVENTS_S)
+        await rooms.until_told(app[BUS], CONSUMER, LAST_EVENTS_S)
         stop.set()
         await asyncio.wait({work}, timeout=STOP_WORKER_S)
         work.cancel()

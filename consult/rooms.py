@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from consult.keys import SOCKETS
@@ -30,6 +31,8 @@ from signaling.recovery import recover_apart
 from signaling.relay import RoomMedia
 from signaling.ticket import Role, Seat, is_load_test
 
+log = structlog.get_logger()
+
 TURN_LIFETIME_S = 600
 STAFF_ROLES = frozenset({Role.EXPERT, Role.SCHEDULER})
 
@@ -40,6 +43,12 @@ def open_bus(settings: Settings) -> Bus:
     from signaling.redis_bus import RedisBus  # only here: the client takes a while to import
 
     return RedisBus(settings.redis_url)
+
+
+async def until_told(bus: Bus, consumer: str, within_s: float) -> None:
+    """Wait until a consumer in this process took what the rooms told. Redis keeps it for those in other processes."""
+    if isinstance(bus, LocalBus) and not await bus.until_taken(consumer, within_s):
+        log.error("events.left", within_s=within_s)
 
 
 def open_directory(settings: Settings) -> RoomDirectory:

@@ -25,10 +25,17 @@ SOCKETS_OF_A_CALL = 2  # what a room that was just placed will add to its node's
 
 @dataclass(slots=True)
 class _Consumer:
-    """ready: not handed out yet. handed_out: by number, when and which, until acknowledged."""
+    """ready: not handed out yet. handed_out: by number, when and which, until acknowledged. idle: there is neither."""
 
     ready: deque[RoomEvent] = field(default_factory=deque)
     handed_out: dict[int, tuple[float, RoomEvent]] = field(default_factory=dict)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def look(self) -> None:
+        if self.ready or self.handed_out:
+            self.idle.clear()
+        else:
+            self.idle.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class LocalDelivery:
 
     async def acknowledge(self) -> None:
         self._consumer.handed_out.pop(self._number, None)
+        self._consumer.look()
 
 
 class LocalBus:
@@ -55,11 +63,12 @@ class LocalBus:
         self._history.append(event)
         for consumer in self._consumers.values():
             consumer.ready.append(event)
+            consumer.look()
         async with self._news:
             self._news.notify_all()
 
     async def deliveries(self, consumer: str) -> AsyncIterator[Delivery]:
-        group = self._consumers.setdefault(consumer, _Consumer(deque(self._history)))
+        group = self._group(consumer)
         while not self._closed:
             handed = self._hand_out(group)
             if handed is not None:
@@ -71,6 +80,15 @@ class LocalBus:
                         await self._news.wait()
                 except TimeoutError:
                     pass
+
+    async def until_taken(self, consumer: str, within_s: float) -> bool:
+        """Wait until a consumer has acknowledged every event; False if it did not in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._group(consumer).idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def order(self, command: RoomCommand) -> None:
         for listener in self._listeners:
@@ -97,6 +115,12 @@ class LocalBus:
             listener.put_nowait(None)
         async with self._news:
             self._news.notify_all()
+
+    def _group(self, consumer: str) -> _Consumer:
+        if consumer not in self._consumers:
+            self._consumers[consumer] = _Consumer(deque(self._history))
+            self._consumers[consumer].look()
+        return self._consumers[consumer]
 
     def _hand_out(self, group: _Consumer) -> LocalDelivery | None:
         now = time.monotonic()

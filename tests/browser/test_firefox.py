@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.call_page import INSIDE, OTHER, WATCH, arrange_call, open_expert
+from tests.browser.call_page import INSIDE, OTHER, WATCH, arrange_call, open_expert, until_recorded
 from tests.browser.chromium import FakeDevices, open_browser, paint_camera
 from tests.browser.firefox import find_firefox, open_firefox
 from tests.browser.measures import decode_recording
@@ -64,6 +64,7 @@ async def test_a_patient_in_firefox_is_seen_heard_recorded_and_comes_back_to_the
         assert await expert.get_attribute(OTHER, "data-member-id") == seat
         assert await expert.locator("[data-knock]:visible").count() == 0, "nobody is asked again"
         await patient.wait_for_selector(".room[data-recording-state=on]")
+        await until_recorded(server.settings.spool, 3)
         await expert.wait_for_timeout(2_000)
         await patient.evaluate("() => { document.querySelector('[data-control=leave]').click(); }")
         await expert.wait_for_selector(OTHER, state="detached")

@@ -149,6 +149,27 @@ async def test_closing_ends_those_who_wait(make_bus: MakeBus) -> None:
         await bus.close()
 
 
+async def test_whoever_closes_a_bus_of_one_process_waits_until_all_is_taken() -> None:
+    bus = LocalBus()
+    assert await bus.until_taken("worker", 0), "there is nothing"
+    await bus.publish(_closed(1))
+    await bus.publish(_closed(2))
+    assert not await bus.until_taken("worker", 0.05), "nobody takes it"
+    assert not await bus.until_taken("who has not come yet", 0.05)
+    waiting = asyncio.create_task(bus.until_taken("worker", WITHIN_S))
+    assert await _take(bus, 1, acknowledge=False) == [_closed(1)]
+    assert not waiting.done()
+    assert await _take(bus, 1) == [_closed(2)]
+    assert not waiting.done(), "one is not acknowledged"
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    lost = LocalBus(redeliver_after_s=REDELIVER_S)
+    await lost.publish(_closed(1))
+    await _take(lost, 1, acknowledge=False)
+    await _take(lost, 1)
+    assert await lost.until_taken("worker", WITHIN_S), "what came again was taken"
+
+
 async def test_redis_forgetting_everything_stops_nobody(redis_url: str) -> None:
     bus = RedisBus(redis_url, redeliver_after_s=REDELIVER_S)
     try:
