@@ -78,14 +78,14 @@ class OfferedSlot:
 
 
 class TakenTime(NamedTuple):
-    """What is taken of an expert's time, in seconds since 1970, ordered: what is blocked, and when the calls begin."""
+    """What is taken of an expert's time, in seconds since 1970, in no order: what is blocked, and when calls begin."""
 
     blocked: Sequence[Stretch]
     begins: Sequence[int]
 
     @staticmethod
     def of(taken: Iterable[OfferedSlot]) -> TakenTime:
-        calls = sorted(taken, key=_starts_at)
+        calls = list(taken)
         return TakenTime(
             [(floor(one.blocked.starts_at.timestamp()), ceil(one.blocked.ends_at.timestamp())) for one in calls],
             [floor(one.during.starts_at.timestamp()) for one in calls],
@@ -205,7 +205,9 @@ def free_slots(
     parts = _Parts.of(time.rules, length, record_count)
     windows = _windows(time, taken, time.days(day_from, day_to), parts)
     windows.sort()
-    offers = list(itertools.chain.from_iterable(_offers_in(*window, parts) for window in _paced(windows, parts.all)))
+    offers: list[OfferedSlot] = []
+    for first_s, end_s in _paced(windows, parts.all):
+        offers += _offers_in(first_s, end_s, parts)
     first, end = (
         bisect(offers, at, key=_starts_at) for bisect, at in ((bisect_left, earliest), (bisect_right, latest_at))
     )
@@ -279,13 +281,18 @@ def _windows(
     away = [(floor(one.starts_at.timestamp()), ceil(one.ends_at.timestamp())) for one in time.absences]
     cuts = merged([*known.blocked, *away])
     limit = time.rules.daily_limit
-    if limit:
-        days = [day for day in days if day.count(known.begins) < limit]
+    if limit and _is_crowded(begins := sorted(known.begins), limit):
+        days = [day for day in days if day.count(begins) < limit]
     windows = _fitting((hours for day in days if not day.repeats for hours in day.hours), cuts, parts)
     for day in days:
         if day.repeats:  # no call begins in a second that the clock shows for the second time
             windows += without(_fitting(day.hours, cuts, parts), day.repeats)
     return windows
+
+
+def _is_crowded(begins: Sequence[int], limit: int) -> bool:
+    """Return whether so many calls, ordered, begin within two days somewhere. No day is longer, whatever its clock."""
+    return any(last - first < 2 * DAY_S for first, last in zip(begins, begins[limit - 1 :], strict=False))
 
 
 def _fitting(hours: Iterable[Stretch], cuts: Sequence[Stretch], parts: _Parts) -> list[Stretch]:
@@ -306,7 +313,7 @@ def _paced(windows: Iterable[Stretch], pace: int) -> Iterator[Stretch]:
 
 
 # Most stretches are as they were when somebody looked last: offers are made once and shared.
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16384)
 def _offers_in(first: int, end: int, parts: _Parts) -> tuple[OfferedSlot, ...]:
     offers = []
     for start in range(first, end, parts.all):

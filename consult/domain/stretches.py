@@ -20,14 +20,23 @@ def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 
 def without(stretches: Iterable[Stretch], cuts: Sequence[Stretch]) -> list[Stretch]:
-    """Return what is left of stretches. cuts: merged."""
+    """Return what is left of stretches. cuts: merged. It is soonest done where the stretches are ordered."""
     left: list[Stretch] = []
+    place, passed = 0, None  # no cut before this place ends after what was passed
     for start, end in stretches:
-        place = _first_after(cuts, start)
-        while place < len(cuts) and cuts[place][0] < end:
-            if start < cuts[place][0]:
-                left.append((start, cuts[place][0]))
-            start = cuts[place][1]
+        if passed is None or start < passed:
+            place, passed = _first_after(cuts, start), start
+        while place < len(cuts):
+            cut_from, cut_to = cuts[place]
+            if cut_from >= end:
+                break
+            if start < cut_from:
+                left.append((start, cut_from))
+            if start < cut_to:
+                start = cut_to
+                if start >= end:
+                    break
+            passed = cut_to
             place += 1
         if start < end:
             left.append((start, end))
