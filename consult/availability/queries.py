@@ -42,9 +42,9 @@ INSERT_WORKING_HOURS = """
 insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5::text::time)
 """
 
-# One statement and one row for each expert: it is read under the lock of a booking, where every round trip counts.
-# Hours are {weekday or days since 1970, first second, last second of the day}; 0 to 0: a day without hours.
-FETCH_TIMES = """
+# All that decides when an expert can be booked. Hours are {weekday or days since 1970, first second, last second of the
+# day}; 0 to 0: a day without hours.
+TIMES = """
 select one.expert_id,
        buffer_before_min, buffer_after_min, preparation_min, preparation_per_record_min, preparation_most_min, notice_h,
        horizon_days, daily_limit, changes_until_h,
@@ -58,9 +58,16 @@ select one.expert_id,
        array(select upper(a.during) from absences a where a.expert_id = one.expert_id order by a.during) as away_to,
        array(select array[lower(v.days)::text, (upper(v.days) - 1)::text, v.time_zone]
              from travels v where v.expert_id = one.expert_id order by v.days) as travels
-from unnest($1::bigint[]) as one (expert_id)
+"""
+
+# (select $1) hides from the planner how many experts are asked for: it would plan anew each time, which takes longer
+# than reading.
+OF_EXPERTS = """
+from unnest((select $1::bigint[])) as one (expert_id)
 left join expert_rules r on r.expert_id = one.expert_id
 """
+
+FETCH_TIMES = TIMES + OF_EXPERTS
 
 DELETE_DAY_HOURS = "delete from day_hours where expert_id = $1 and day = $2"
 
@@ -149,23 +156,26 @@ async def replace_working_hours(conn: asyncpg.Connection, expert_id: StaffId, bl
 
 async def fetch_times(conn: asyncpg.Connection, zones: dict[StaffId, ZoneInfo]) -> dict[StaffId, ExpertTime]:
     """Return the time of each expert. zones: where each is at home."""
-    return {
-        StaffId(row["expert_id"]): ExpertTime(
-            expert_id=StaffId(row["expert_id"]),
-            home_zone=zones[row["expert_id"]],
-            week=[_block_of(weekday, starts_s, ends_s) for weekday, starts_s, ends_s in row["week"]],
-            rules=ExpertRules() if row["notice_h"] is None else _rules(row),
-            lengths={ConsultationKind(kind): timedelta(minutes=int(length)) for kind, length in row["kinds"]}
-            or USUAL_LENGTHS,
-            day_hours=_day_hours(row["day_hours"]),
-            absences=[Slot(*away) for away in zip(row["away_from"], row["away_to"], strict=True)],
-            travels=[
-                Travel(date.fromisoformat(day_from), date.fromisoformat(day_to), ZoneInfo(zone))
-                for day_from, day_to, zone in row["travels"]
-            ],
-        )
-        for row in await conn.fetch(FETCH_TIMES, list(zones))
-    }
+    rows = await conn.fetch(FETCH_TIMES, list(zones))
+    return {StaffId(row["expert_id"]): time_of(row, zones[row["expert_id"]]) for row in rows}
+
+
+def time_of(row: asyncpg.Record, home_zone: ZoneInfo) -> ExpertTime:
+    """Return an expert's time from a row that has the columns of TIMES."""
+    return ExpertTime(
+        expert_id=StaffId(row["expert_id"]),
+        home_zone=home_zone,
+        week=[_block_of(weekday, starts_s, ends_s) for weekday, starts_s, ends_s in row["week"]],
+        rules=ExpertRules() if row["notice_h"] is None else _rules(row),
+        lengths={ConsultationKind(kind): timedelta(minutes=int(length)) for kind, length in row["kinds"]}
+        or USUAL_LENGTHS,
+        day_hours=_day_hours(row["day_hours"]),
+        absences=[Slot(*away) for away in zip(row["away_from"], row["away_to"], strict=True)],
+        travels=[
+            Travel(date.fromisoformat(day_from), date.fromisoformat(day_to), ZoneInfo(zone))
+            for day_from, day_to, zone in row["travels"]
+        ],
+    )
 
 
 async def replace_day_hours(

@@ -14,12 +14,28 @@ import asyncpg
 from consult.availability import queries
 from consult.availability.collisions import Collision, collisions_of
 from consult.availability.model import MAX_BLOCKS_A_WEEK, Absence, ExpertTime, WorkingBlock, wrong_blocks
+from consult.availability.queries import OF_EXPERTS, TIMES, time_of
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
 from consult.domain.words import N_
 from consult.people import service as people
 from consult.people.model import Staff
+
+__all__ = [
+    "OF_EXPERTS",
+    "TIMES",
+    "fetch_expert",
+    "fetch_times",
+    "fetch_working_hours",
+    "list_absences",
+    "list_collisions",
+    "list_working_hours",
+    "lock_expert",
+    "lock_experts",
+    "set_working_hours",
+    "time_of",
+]
 
 
 async def fetch_working_hours(conn: asyncpg.Connection, expert_id: StaffId) -> list[WorkingBlock]:

@@ -10,11 +10,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 
-from consult.availability.model import OfferedSlot, TakenTime
 from consult.domain.access import StaffRole
 from consult.domain.ids import AppointmentId, CaseId, HoldId, PatientId, StaffId
 from consult.domain.kinds import ConsultationKind
@@ -44,40 +43,6 @@ where c.id = $1 and e.role = 'expert' and e.disabled_at is null
 """
 
 LOCK_ROOMS = "select pg_advisory_xact_lock($1::bigint)"
-
-# What is taken of the experts' time; with a capacity of rooms, of everybody's. Holds that expired count no more.
-LIST_BUSY = """
-select b.expert_id, coalesce(b.appointment_id, b.hold_id) as owner,
-       lower(b.during) as starts_at, upper(b.during) as ends_at,
-       lower(b.blocked) as blocked_from, upper(b.blocked) as blocked_to,
-       nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity,
-       h.expires_at
-from busy_times b
-left join holds h on h.id = b.hold_id
-where lower(b.blocked) > $2::timestamptz - interval '1 day' and lower(b.blocked) < $3 and upper(b.blocked) > $2
-  and (b.expert_id = any($1::bigint[]) or nullif(current_setting('consult.room_capacity', true), '') is not null)
-"""
-
-# The same for many experts and days at once: whole seconds, a row for each expert.
-LIST_TAKEN = """
-select one.expert_id, t.blocked_from, t.blocked_to, t.begins,
-       nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity
-from unnest($1::bigint[]) as one (expert_id)
-left join (
-  select expert_id, array_agg(floor(date_part('epoch', lower(blocked)))::bigint) as blocked_from,
-         array_agg(ceil(date_part('epoch', upper(blocked)))::bigint) as blocked_to,
-         array_agg(floor(date_part('epoch', lower(during)))::bigint) as begins
-  from (
-    select b.expert_id, b.blocked, b.during
-    from busy_times b
-    left join holds h on h.id = b.hold_id
-    where lower(b.blocked) > $2::timestamptz - interval '1 day' and lower(b.blocked) < $3 and upper(b.blocked) > $2
-      and b.expert_id = any($1::bigint[]) and (h.id is null or h.expires_at > $4)
-    order by b.expert_id, lower(b.blocked)
-  ) ordered
-  group by expert_id
-) t on t.expert_id = one.expert_id
-"""
 
 INSERT_BOOKING = """
 with booked as (
@@ -271,15 +236,6 @@ class Party:
     taken: bool
 
 
-class Busy(NamedTuple):
-    """One expert's time that is taken. owner: the appointment or hold. expires_at: of a hold."""
-
-    expert_id: StaffId
-    owner: uuid.UUID
-    time: OfferedSlot
-    expires_at: datetime | None
-
-
 @dataclass(frozen=True, slots=True)
 class Locked:
     """An appointment that nobody else changes until this transaction ends. has_call: its consultation has begun."""
@@ -340,34 +296,6 @@ async def fetch_party(
 
 async def lock_rooms(conn: asyncpg.Connection) -> None:
     await conn.execute(LOCK_ROOMS, ROOMS_LOCK)
-
-
-async def list_busy(
-    conn: asyncpg.Connection, expert_ids: Sequence[StaffId], between: Slot
-) -> tuple[list[Busy], int | None]:
-    """Return what is taken, holds that expired too, and how many rooms there are, None if that does not matter."""
-    rows = await conn.fetch(LIST_BUSY, list(expert_ids), between.starts_at, between.ends_at)
-    busy: list[Busy] = []
-    for expert_id, owner, starts_at, ends_at, blocked_from, blocked_to, _capacity, expires_at in rows:
-        during = Slot(starts_at, ends_at)
-        same = blocked_from == starts_at and blocked_to == ends_at
-        blocked = during if same else Slot(blocked_from, blocked_to)
-        busy.append(Busy(expert_id, owner, OfferedSlot(during, blocked), expires_at))
-    return busy, rows[0]["room_capacity"] if rows else None
-
-
-async def list_taken(
-    conn: asyncpg.Connection, expert_ids: Sequence[StaffId], between: Slot, now: datetime
-) -> tuple[dict[StaffId, TakenTime], int | None]:
-    """Return what is taken of each expert's time, and how many rooms there are, None if that does not matter."""
-    rows = await conn.fetch(LIST_TAKEN, list(expert_ids), between.starts_at, between.ends_at, now)
-    taken = {
-        StaffId(row["expert_id"]): TakenTime(
-            list(zip(row["blocked_from"] or (), row["blocked_to"] or (), strict=True)), row["begins"] or ()
-        )
-        for row in rows
-    }
-    return taken, rows[0]["room_capacity"] if rows else None
 
 
 async def insert_booking(

@@ -20,8 +20,8 @@ from consult.domain.ids import StaffId
 from consult.domain.slots import Slot, nearest
 from consult.domain.words import N_
 from consult.people.model import Staff
-from consult.scheduling import booking_queries as queries
-from consult.scheduling.booking_queries import Busy
+from consult.scheduling import diary_queries as queries
+from consult.scheduling.diary_queries import Busy
 
 ONE_DAY = timedelta(days=1)
 NEAR_DAYS = 14
@@ -162,23 +162,24 @@ async def read_diary(
 ) -> Diary:
     """Return what is so from day_from to day_to and on the days beside. apart_from: whose time does not count.
 
-    wanted: raises SlotTaken as soon as it is seen that somebody has a call in this time.
+    wanted: raises SlotTaken if somebody of them has a call in this time.
     """
+    between = _widest(day_from, day_to)
+    read = await queries.read_diary(conn, experts, between)
     busy: dict[StaffId, list[Busy]] = {expert.id: [] for expert in experts}
-    rows, room_capacity = await queries.list_busy(conn, list(busy), _widest(day_from, day_to))
-    calls: dict[uuid.UUID, Slot] = {}  # a panel's call stands here once
     has_expired = False
-    for one in rows:
+    for one in read.busy:
         if one.expires_at is not None and one.expires_at <= now:
-            has_expired = has_expired or one.expert_id in busy
+            has_expired = True
         elif one.owner not in apart_from:
-            calls[one.owner] = one.time.during
-            if one.expert_id in busy:
-                busy[one.expert_id].append(one)
-                if wanted is not None and one.time.during.overlaps(wanted):
-                    raise SlotTaken
-    full = [] if room_capacity is None else full_times(calls.values(), room_capacity)
-    return Diary(await availability.fetch_times(conn, experts), busy, full, has_expired)
+            busy[one.expert_id].append(one)
+            if wanted is not None and one.time.during.overlaps(wanted):
+                raise SlotTaken
+    full: list[Slot] = []
+    if read.room_capacity is not None:
+        calls = await queries.list_calls(conn, between, now)
+        full = full_times([slot for owner, slot in calls.items() if owner not in apart_from], read.room_capacity)
+    return Diary(read.times, busy, full, has_expired)
 
 
 async def list_free(

@@ -41,7 +41,7 @@ from consult.domain.errors import SlotOutsideHours, SlotTaken
 from consult.domain.ids import CaseId, StaffId
 from consult.load_test.traffic import percentile
 from consult.people import service as people
-from consult.scheduling import booking_queries
+from consult.scheduling import booking_queries, diary_queries
 from consult.scheduling import service as scheduling
 
 EXPERTS = 50
@@ -293,9 +293,8 @@ class Throughput:
                 ),
                 "begin;",
                 _filled(time_queries.LOCK_EXPERTS, [str(time_queries.EXPERT_LOCK), experts]),
-                _filled(time_queries.FETCH_TIMES, [experts]),
                 _filled(
-                    booking_queries.LIST_BUSY,
+                    diary_queries.READ_DIARY,
                     [experts, f"{day} - interval '2 days'", f"{day} + interval '3 days'"],
                 ),
                 _filled(
