@@ -253,7 +253,10 @@ async def test_needs_are_written_down_and_stay_on_the_page(
 ) -> None:
     appointment = await booked(database, clinic, at_nine())
     page = f"/appointments/{appointment.id}"
-    form = [("needs", "captions"), ("needs", "interpreter"), ("needs", "nonsense"), ("needs_note", "Portuguese")]
+    form = [("needs", "captions"), ("needs", "interpreter"), ("needs_note", "Portuguese")]
+    status, text, _place = await send(scheduler, f"{page}/needs", [*form, ("needs", "nonsense")])
+    assert status == 422
+    assert 'value="captions" checked' in text and 'value="Portuguese"' in text
     assert (await send(scheduler, f"{page}/needs", form))[0] == 303
     text = await read(scheduler, page)
     assert 'value="captions" checked' in text
