@@ -94,7 +94,7 @@ async def test_an_appointment_that_is_cancelled_during_the_call_says_so_to_both(
             assert await page.locator(INSIDE).count() == 0
             assert await find_accessibility_faults(page) == []
         await patient.reload()
-        await patient.wait_for_url("**/join*")  # the link is closed; the page says so and how to reach the clinic
+        await patient.wait_for_url("**/visit/cancelled")  # which says so and how to ask for another time
         await expert.click("[data-ending-actions] a")
         await expert.wait_for_url(f"**/cases/{call.case_id}*")
 
