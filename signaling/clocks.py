@@ -9,6 +9,7 @@ than its own quickest arrival, so that a report that was stamped late by a busy 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from signaling.rtp import AUDIO_CLOCK_HZ, extend
 
@@ -22,6 +23,8 @@ PICTURE_SLEW = 1.0  # pictures may stand still or hurry
 MOST_BEFORE_ARRIVAL_MS = 2_000  # longer than a browser holds pictures back; a report that claims more is not heeded
 
 _NTP_FRACTION = 1 << 32
+
+Moment = tuple[int, float]  # a timestamp, and when it arrived in ms on the room's clock
 
 
 class QuickestArrival:
@@ -75,10 +78,40 @@ class TrackClock:
         self._member = member
         self._quickest = QuickestArrival()
         self._latest = -1  # extended timestamp
+        self._placed = (-1, 0.0)  # the last timestamp, and where it belongs
         self._offset_ms = 0.0  # room time minus media time
         self._began_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
         self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
+
+    def place_all(self, moments: Iterable[Moment]) -> list[float]:
+        """Return where packets that just arrived belong, in ms on the room's clock. Of a timestamp the first counts."""
+        places_ms: list[float] = []
+        before, room_ms = self._placed
+        quickest, latest, khz, offset_ms = self._quickest, self._latest, self._khz, self._offset_ms
+        settled = latest >= 0 and self._target_ms() == offset_ms
+        for timestamp, arrived_ms in moments:
+            if timestamp != before:
+                before = timestamp
+                distance = (timestamp - latest) & 0xFFFFFFFF
+                media_ms = (latest + distance) / khz
+                lag_ms = arrived_ms - media_ms
+                if (
+                    settled
+                    and 0 < distance < 1 << 31
+                    and quickest.window_lag_ms <= lag_ms <= offset_ms + JUMP_MS
+                    and arrived_ms < quickest.window_ends_ms
+                ):  # as nearly always: nothing is learnt from it
+                    self._latest = latest = latest + distance
+                    self.lag_ms = lag_ms
+                    room_ms = media_ms + offset_ms
+                else:
+                    room_ms = self.place(timestamp, arrived_ms)
+                    quickest, latest, offset_ms = self._quickest, self._latest, self._offset_ms
+                    settled = self._target_ms() == offset_ms
+            places_ms.append(room_ms)
+        self._placed = before, room_ms
+        return places_ms
 
     def place(self, timestamp: int, arrived_ms: float) -> float:
         """Return where a packet that just arrived belongs, in ms on the room's clock."""

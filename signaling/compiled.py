@@ -11,12 +11,14 @@ import ctypes
 import socket
 import struct
 import sys
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from functools import cache, lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import cffi
 
+from signaling.clocks import Moment
 from signaling.compiling import LIBRARY, SOURCES, fingerprint
 from signaling.rtp import Packet, Run
 
@@ -27,10 +29,11 @@ MAX_ROUTES: Final = 16
 MAX_SINKS: Final = 8
 SMALLEST_TABLE: Final = 256
 TAKE_BYTES: Final = 1 << 18
+TAKE_RUNS: Final = 256
 
-_STRUCTURES: Final = ("sink", "kept", "source", "line", "table", "port")
-_record = struct.Struct("=qdIBB").unpack_from
-_RECORD_BYTES: Final = 22
+_STRUCTURES: Final = ("sink", "kept", "source", "run", "line", "table", "port")
+_run = struct.Struct("@qIId?B?5x")
+_moments = struct.Struct("@8xI4xd8x").iter_unpack
 _read_sizes: Final = [struct.Struct(f"={count}H").unpack_from for count in range(65)]
 
 
@@ -58,8 +61,54 @@ def load() -> Library | None:
     if built_from != fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES]:
         return None
     held = ctypes.PyDLL(str(LIBRARY))
-    held.forward_take.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)
+    held.forward_take.argtypes = (
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32
+    )  # fmt: skip
     return Library(ffi, lib, held)
+
+
+class Taken(IntEnum):
+    """What is taken of packets that passed. TIMES: no payload. SOUND: each packet is a frame. VP8: pictures that came
+    whole are put together."""
+
+    TIMES, PACKETS, SOUND, VP8 = range(4)
+
+
+class Passed(NamedTuple):
+    """What passed on the short way, as C wrote it down: forward.h's runs, and what they carry."""
+
+    records: bytes
+    payloads: bytes
+
+    def moments(self) -> list[Moment]:
+        """Return when each run arrived."""
+        return list(_moments(self.records))
+
+    def sounds(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the timestamp and the frame of each packet, of a track that was taken as SOUND."""
+        begin = 0
+        for _, timestamp, end, _, _, _, _ in _run.iter_unpack(self.records):
+            yield timestamp, self.payloads[begin:end]
+            begin = end
+
+    def runs(self) -> Iterator[Run]:
+        begin = 0
+        for sequence, timestamp, end, arrived_ms, marker, count, whole in _run.iter_unpack(self.records):
+            data = self.payloads[begin:end]
+            begin = end
+            if whole:
+                yield Run(sequence, timestamp, marker, count, arrived_ms, data)
+            else:
+                yield Run(sequence, timestamp, marker, count, arrived_ms, None, _split(data, count) if data else ())
+
+
+def _split(data: bytes, count: int) -> list[bytes]:
+    """data: sizes of payloads, and the payloads."""
+    parts, at = [], 2 * count
+    for size in _read_sizes[count](data):
+        parts.append(data[at : at + size])
+        at += size
+    return parts
 
 
 class ShortTrack:
@@ -77,10 +126,10 @@ class ShortTrack:
         self.c.log, self.c.places, self.c.ring = self._log, self._places, self._ring
         self.c.log_size, self.c.ring_size, self.c.offset_ms = packets, size_bytes, offset_ms
         self._sinks: Sequence[ShortSink] = ()  # held for as long as C knows them
-        if not _taken:
-            _taken.append(ffi.new("uint8_t[]", TAKE_BYTES))
-        here, there = int(ffi.cast("uintptr_t", self.c)), int(ffi.cast("uintptr_t", _taken[0]))
-        self._take = partial(held.forward_take, here, there, TAKE_BYTES)
+        self._taken, payloads = _places_to_take(ffi)
+        addresses = [int(ffi.cast("uintptr_t", one)) for one in (self.c, self._taken, payloads)]
+        self._take = partial(held.forward_take, addresses[0], addresses[1], TAKE_RUNS, addresses[2], TAKE_BYTES)
+        self._runs, self._payloads = ffi.buffer(self._taken), ffi.buffer(payloads)
 
     @property
     def open(self) -> bool:
@@ -109,25 +158,14 @@ class ShortTrack:
         c.received = c.octets = 0
         return counts
 
-    def take(self, *, with_payload: bool) -> list[Run]:
-        """Return what passed since the last time, as it came; without payload the runs have no payloads."""
-        runs = []
+    def take(self, what: Taken) -> list[Passed]:
+        """Return what passed since the last time, as it came."""
+        passed: list[Passed] = []
         while self.has_news:
-            size = self._take(with_payload)
-            data = self._ffi.buffer(_taken[0], size)[:]
-            at = 0
-            while at < size:
-                sequence, arrived_ms, timestamp, marker, count = _record(data, at)
-                at += _RECORD_BYTES
-                payloads = []
-                if with_payload:
-                    sizes = _read_sizes[count](data, at)
-                    at += 2 * count
-                    for length in sizes:
-                        payloads.append(data[at : at + length])
-                        at += length
-                runs.append(Run(sequence, timestamp, marker != 0, payloads, arrived_ms))
-        return runs
+            count = self._take(what)
+            records = self._runs[: _run.size * count]
+            passed.append(Passed(records, self._payloads[: self._taken[count - 1].end]))
+        return passed
 
     def keep(self, packet: Packet) -> None:
         """Keep what came the long way. What passed before must have been taken."""
@@ -149,7 +187,10 @@ class ShortTrack:
         return Packet(one.sequence, one.timestamp, bool(one.marker), payload, one.arrived_ms)
 
 
-_taken: list[Any] = []  # the place that all tracks are taken into, one after another
+@cache
+def _places_to_take(ffi: Any) -> tuple[Any, Any]:
+    """Return where all tracks are taken into, one after another."""
+    return ffi.new("run[]", TAKE_RUNS), ffi.new("uint8_t[]", TAKE_BYTES)
 
 
 class ShortSink:
@@ -261,7 +302,7 @@ class ShortWay:
         return ShortTable(self._library)
 
     def drain(self, table: ShortTable, descriptor: int) -> None:
-        """Read what is there and do what is ordinary, 2 ms at most; left() and unsent() say what is not done."""
+        """Read what is there and do what is ordinary, 3 ms at most; left() and unsent() say what is not done."""
         self._lib.forward_drain(self.c, table.c, descriptor)
 
     def left(self) -> list[tuple[int, int, tuple[str, int], bool]]:
@@ -306,6 +347,7 @@ def _write_key(address: tuple[str, int]) -> bytes | None:
     return written[2:4] + written[8:24] + b"\x06\x00"
 
 
+@lru_cache(1024)  # each report of each browser comes with one
 def _read_address(name: bytes) -> tuple[str, int]:
     family, number = int.from_bytes(name[:2], sys.byteorder), int.from_bytes(name[2:4], "big")
     if family == socket.AF_INET6:

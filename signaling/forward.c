@@ -25,7 +25,6 @@ enum {
     LARGEST = 1500,       /* guard.MAX_DATAGRAM_BYTES */
     TRAILER = 16 + 128,   /* what libsrtp may add */
     FIXED = 12,
-    RECORD = 22,
     RUN = 64,
     STAY_MS = 2,
     PAUSE_US = 400,
@@ -33,11 +32,14 @@ enum {
     DENSE = 150, /* packets in a window: five calls */
 };
 
+enum { TIMES, PACKETS, SOUND, VP8 }; /* what is taken of the payloads, as in compiled.py */
+
 typedef struct {
     struct mmsghdr in[AT_ONCE];
     struct iovec in_place[AT_ONCE];
     struct mmsghdr out[OUT];
     struct iovec out_place[OUT];
+    int32_t prepared;
 } headers;
 
 _Static_assert(LARGEST + TRAILER <= PLACE, "a protected packet fits into its place");
@@ -49,9 +51,10 @@ int32_t forward_size(int32_t which)
     case 1: return sizeof(sink);
     case 2: return sizeof(kept);
     case 3: return sizeof(source);
-    case 4: return sizeof(line);
-    case 5: return sizeof(table);
-    case 6: return sizeof(port);
+    case 4: return sizeof(run);
+    case 5: return sizeof(line);
+    case 6: return sizeof(table);
+    case 7: return sizeof(port);
     }
     return -1;
 }
@@ -165,45 +168,86 @@ int32_t forward_find(const source *of, int64_t sequence)
     return is_whole(of, one) ? (int32_t)((place - 1) % of->log_size) : -2;
 }
 
-/* Write what was not taken yet, as far as there is room; returns bytes written. Packets of one picture that follow upon
-   each other are a run: a record, the sizes of their payloads, the payloads. */
-int32_t forward_take(source *of, uint8_t *into, int32_t size, int32_t with_payload)
+/* As vp8.descriptor_size (RFC 7741 §4.2): 0 if this is no VP8. */
+static uint32_t vp8_descriptor_size(const uint8_t *payload, uint32_t size)
 {
-    int32_t at = 0;
-    while (of->taken_count < of->kept_count) {
-        const kept *first = &of->log[of->taken_count % of->log_size], *last = first;
-        uint64_t most = of->kept_count - of->taken_count;
-        int32_t count = 1, bytes = with_payload ? first->size : 0;
-        while (count < RUN && (uint64_t)count < most && !last->marker) {
-            const kept *next = &of->log[(of->taken_count + (uint64_t)count) % of->log_size];
+    uint32_t end = 1;
+    if (size == 0)
+        return 0;
+    if (payload[0] & 0x80) {
+        if (size < 2)
+            return 0;
+        uint8_t extensions = payload[1];
+        end = 2;
+        if (extensions & 0x80) {
+            if (size <= end)
+                return 0;
+            end += payload[end] & 0x80 ? 2 : 1;
+        }
+        end += (extensions & 0x40 ? 1 : 0) + (extensions & 0x30 ? 1 : 0);
+    }
+    return size > end ? end : 0;
+}
+
+static const kept *not_taken(const source *of, int32_t number)
+{
+    return &of->log[(of->taken_count + (uint64_t)number) % of->log_size];
+}
+
+static const uint8_t *payload_of(const source *of, const kept *one)
+{
+    return of->ring + (one->end - one->size) % of->ring_size;
+}
+
+/* Whether the next `count` packets are one VP8 picture from its first packet to its last, and nothing else. */
+static int is_picture(const source *of, int32_t count)
+{
+    if (!not_taken(of, count - 1)->marker)
+        return 0;
+    for (int32_t i = 0; i < count; i++) {
+        const kept *one = not_taken(of, i);
+        const uint8_t *payload = payload_of(of, one);
+        if (vp8_descriptor_size(payload, one->size) == 0 || ((payload[0] & 0x17) == 0x10) != (i == 0))
+            return 0;
+    }
+    return 1;
+}
+
+/* Describe what was not taken yet in `runs`, and write what it carries `into`, as far as there is room for both;
+   returns how many runs. Sound comes by packet, VP8 by picture where it is whole. */
+int32_t forward_take(source *of, run *runs, int32_t most, uint8_t *into, int32_t size, int32_t what)
+{
+    int32_t taken = 0, at = 0;
+    while (taken < most && of->taken_count < of->kept_count) {
+        const kept *first = not_taken(of, 0), *last = first;
+        uint64_t left = of->kept_count - of->taken_count;
+        int32_t count = 1, bytes = first->size;
+        while (what != SOUND && count < RUN && (uint64_t)count < left && !last->marker) {
+            const kept *next = not_taken(of, count);
             if (next->timestamp != first->timestamp || next->sequence != last->sequence + 1)
                 break;
             last = next;
             count++;
-            bytes += with_payload ? next->size : 0;
+            bytes += next->size;
         }
-        int32_t sizes = with_payload ? 2 * count : 0;
-        if (at + RECORD + sizes + bytes > size)
+        int whole = what == SOUND || (what == VP8 && is_picture(of, count));
+        if (at + 2 * count + bytes > size)
             break;
-        memcpy(into + at, &first->sequence, 8);
-        memcpy(into + at + 8, &first->arrived_ms, 8);
-        memcpy(into + at + 16, &first->timestamp, 4);
-        into[at + 20] = last->marker;
-        into[at + 21] = (uint8_t)count;
-        at += RECORD;
-        if (with_payload) {
-            uint8_t *payloads = into + at + sizes;
-            for (int32_t i = 0; i < count; i++) {
-                const kept *one = &of->log[(of->taken_count + (uint64_t)i) % of->log_size];
-                memcpy(into + at + 2 * i, &one->size, 2);
-                memcpy(payloads, of->ring + (one->end - one->size) % of->ring_size, one->size);
-                payloads += one->size;
-            }
-            at += sizes + bytes;
+        if (what == PACKETS || (what == VP8 && !whole))
+            for (int32_t i = 0; i < count; i++, at += 2)
+                memcpy(into + at, &not_taken(of, i)->size, 2);
+        for (int32_t i = 0; i < count && what != TIMES; i++) {
+            const kept *one = not_taken(of, i);
+            const uint8_t *payload = payload_of(of, one);
+            uint32_t skip = whole && what == VP8 ? vp8_descriptor_size(payload, one->size) : 0;
+            memcpy(into + at, payload + skip, one->size - skip);
+            at += (int32_t)(one->size - skip);
         }
+        runs[taken++] = (run){first->sequence, first->timestamp, (uint32_t)at, first->arrived_ms,
+                              last->marker,    (uint8_t)count,   (uint8_t)whole};
         of->taken_count += (uint64_t)count;
     }
-    return at;
+    return taken;
 }
 
 /* Sending -------------------------------------------------------------------------------------------------------- */
@@ -335,11 +379,10 @@ static double clock_ms(const port *at)
     return (double)now.tv_sec * 1000 + (double)now.tv_nsec / 1e6;
 }
 
-/* Read what is there, do what is ordinary, send what comes of it; returns how many datagrams were read. */
-static int32_t drain_once(port *at, table *known, int32_t fd, double now_ms)
+/* Everything that stays as it is from one reading to the next. */
+static void prepare(port *at)
 {
     headers *all = at->headers;
-    at->left_count = at->filled = at->unsent_count = 0;
     for (int i = 0; i < AT_ONCE; i++) {
         all->in_place[i] = (struct iovec){at->incoming[i], PLACE};
         all->in[i].msg_hdr = (struct msghdr){.msg_name = at->came_from[i],
@@ -347,20 +390,32 @@ static int32_t drain_once(port *at, table *known, int32_t fd, double now_ms)
                                              .msg_iov = &all->in_place[i],
                                              .msg_iovlen = 1};
     }
-    int count = recvmmsg(fd, all->in, AT_ONCE, MSG_DONTWAIT, NULL);
-    if (count <= 0)
-        return 0;
     for (int i = 0; i < OUT; i++) {
         all->out_place[i].iov_base = at->outgoing[i];
         all->out[i].msg_hdr = (struct msghdr){.msg_iov = &all->out_place[i], .msg_iovlen = 1};
     }
+    all->prepared = 1;
+}
+
+/* Read what is there, do what is ordinary, send what comes of it; returns how many datagrams were read. */
+static int32_t drain_once(port *at, table *known, int32_t fd, double now_ms)
+{
+    headers *all = at->headers;
+    at->left_count = at->filled = at->unsent_count = 0;
+    if (!all->prepared)
+        prepare(at);
+    int count = recvmmsg(fd, all->in, AT_ONCE, MSG_DONTWAIT, NULL);
+    if (count <= 0)
+        return 0;
     for (int32_t i = 0; i < count; i++) {
         const uint8_t *data = at->incoming[i];
         int32_t size = (int32_t)all->in[i].msg_len;
+        socklen_t name_size = all->in[i].msg_hdr.msg_namelen;
         uint8_t key[20];
+        all->in[i].msg_hdr.msg_namelen = sizeof at->came_from[i]; /* for the next one */
         at->clear[i] = 0;
         at->in_size[i] = size;
-        if (size <= 0 || size > LARGEST || !read_key(at->came_from[i], all->in[i].msg_hdr.msg_namelen, key))
+        if (size <= 0 || size > LARGEST || !read_key(at->came_from[i], name_size, key))
             continue;
         if (size >= FIXED && data[0] >> 6 == 2 && !(data[1] >= 192 && data[1] < 224)) {
             line *from = known->entries[place_of(known, key)].sender;

@@ -52,6 +52,19 @@ struct source {
     uint8_t held_up;
 };
 
+/* Packets of one timestamp that follow upon each other, as they are taken: sequence and arrived_ms are the first one's,
+   marker the last one's. end: of what they carry, which begins where the run before it ends. whole: that is a frame as
+   decoders take it; else it is the sizes of `count` payloads, 2 bytes each, and the payloads. */
+typedef struct {
+    int64_t sequence;
+    uint32_t timestamp;
+    uint32_t end;
+    double arrived_ms;
+    uint8_t marker;
+    uint8_t count;
+    uint8_t whole;
+} run;
+
 typedef struct {
     source *to;
     uint32_t ssrc;
@@ -119,4 +132,4 @@ int32_t forward_assign(table *known, const uint8_t *key, line *from);
 int32_t forward_keep(source *of, int64_t sequence, uint32_t timestamp, uint8_t marker, double arrived_ms,
                      const uint8_t *payload, int32_t size);
 int32_t forward_find(const source *of, int64_t sequence);
-int32_t forward_take(source *of, uint8_t *into, int32_t size, int32_t with_payload);
+int32_t forward_take(source *of, run *runs, int32_t most, uint8_t *into, int32_t size, int32_t what);

@@ -39,9 +39,9 @@ class Mapping:
 
 
 class Heard(NamedTuple):
-    """A packet, its time in the sender's media in ms, and the mapping from there to the room's clock."""
+    """A packet or a picture, its time in the sender's media in ms, and the mapping from there to the room's clock."""
 
-    packet: Packet
+    packet: Packet | Run
     media_ms: float
     mapping: Mapping
 
@@ -78,26 +78,19 @@ class Places:
 
 
 class Frame(NamedTuple):
-    """beginning: None unless it is a keyframe of a picture."""
+    """beginning: None unless it is a keyframe of a picture. sounds: it is no picture."""
 
     media_ms: float
     mapping: Mapping
     data: bytes
     keyframe: bool
     beginning: Beginning | None = None
+    sounds: bool = False
 
     @property
     def room_ms(self) -> float:
         """Its place on the room's clock, as well as it is known by now."""
         return self.media_ms + self.mapping.offset_ms
-
-
-class AudioFrames:
-    """Opus: every packet is a frame. Their order is restored by their times, later."""
-
-    def push(self, heard: Packet | Run, media_ms: float, mapping: Mapping) -> list[Frame]:
-        payloads = (heard.payload,) if isinstance(heard, Packet) else heard.payloads
-        return [Frame(media_ms, mapping, payload, True) for payload in payloads if payload]
 
 
 class VideoFrames:
@@ -108,31 +101,37 @@ class VideoFrames:
         self._pictures = _H264() if codec == "h264" else _Vp8()
         self._next: int | None = None
         self._held: dict[int, Heard] = {}
-        self._parts: list[Heard] = []
+        self._parts: list[Packet] = []
+        self._began: Heard  # the first of them
 
-    def push(self, heard: Packet | Run, media_ms: float, mapping: Mapping) -> list[Frame]:
+    def push(self, heard: Packet | Run, media_ms: float, mapping: Mapping) -> Sequence[Frame]:
         """Return the pictures that this completes."""
         if isinstance(heard, Packet):
             return self._push(Heard(heard, media_ms, mapping))
-        # A whole picture, and the one that is due: as nearly always.
-        if heard.marker and heard.sequence == self._next and not self._held and not self._parts:
-            payloads = heard.payloads
-            if all(payloads) and self._pictures.may_stand_first(payloads[0]):
-                self._next += len(payloads)
-                frame = self._join(payloads, media_ms, mapping)
-                return [] if frame is None else [frame]
+        due = heard.sequence == self._next and not self._held and not self._parts
+        if heard.frame is not None:
+            if not due:
+                return self._push(Heard(heard, media_ms, mapping))
+            # A whole picture, and the one that is due: as nearly always.
+            self._next = heard.sequence + heard.packet_count
+            frame = self._show(heard.frame, _vp8_beginning(heard.frame), media_ms, mapping)
+            return () if frame is None else (frame,)
+        payloads = heard.payloads
+        if due and heard.marker and all(payloads) and self._pictures.is_whole(payloads):
+            self._next = heard.sequence + heard.packet_count
+            frame = self._join(payloads, media_ms, mapping)
+            return () if frame is None else (frame,)
         return [frame for packet in heard.packets() for frame in self._push(Heard(packet, media_ms, mapping))]
 
     def _push(self, heard: Heard) -> list[Frame]:
         packet = heard.packet
         if self._next is None:
-            if not self._pictures.may_begin(packet.payload):
+            if isinstance(packet, Packet) and not self._pictures.may_begin(packet.payload):
                 return []
             self._next = packet.sequence
         if packet.sequence < self._next:
             return []
         if packet.sequence == self._next and not self._held:  # as nearly always
-            self._next += 1
             frame = self._add(heard)
             return [] if frame is None else [frame]
         self._held[packet.sequence] = heard
@@ -150,7 +149,7 @@ class VideoFrames:
             frames += self._take_ready()
         return frames
 
-    def _gave_up(self, latest: Packet) -> bool:
+    def _gave_up(self, latest: Packet | Run) -> bool:
         oldest = next(iter(self._held.values())).packet
         return latest.arrived_ms - oldest.arrived_ms > REORDER_MS or len(self._held) > MAX_HELD_PACKETS
 
@@ -163,21 +162,28 @@ class VideoFrames:
     def _take_ready(self) -> list[Frame]:
         frames = []
         while self._next is not None and (held := self._held.pop(self._next, None)) is not None:
-            self._next += 1
             frame = self._add(held)
             if frame is not None:
                 frames.append(frame)
         return frames
 
     def _add(self, heard: Heard) -> Frame | None:
+        """Take what is due next."""
         packet = heard.packet
+        if isinstance(packet, Run):  # a whole picture
+            self._next = packet.sequence + packet.packet_count
+            self._parts = []
+            frame = packet.frame or b""
+            return self._show(frame, _vp8_beginning(frame), heard.media_ms, heard.mapping)
+        self._next = packet.sequence + 1
         if not packet.payload:
             return None
-        if self._pictures.begins_anew(packet, self._parts[-1].packet if self._parts else None):
+        if self._pictures.begins_anew(packet, self._parts[-1] if self._parts else None):
             self._parts = []
+            self._began = heard
         elif not self._parts:
             return None
-        self._parts.append(heard)
+        self._parts.append(packet)
         if len(self._parts) > MAX_PICTURE_PACKETS:
             self._parts = []
             self.wants_keyframe = True
@@ -185,10 +191,13 @@ class VideoFrames:
         if not packet.marker:
             return None
         parts, self._parts = self._parts, []
-        return self._join([part.packet.payload for part in parts], parts[0].media_ms, parts[0].mapping)
+        return self._join([part.payload for part in parts], self._began.media_ms, self._began.mapping)
 
     def _join(self, payloads: Sequence[bytes], media_ms: float, mapping: Mapping) -> Frame | None:
         data, beginning = self._pictures.join(payloads)
+        return self._show(data, beginning, media_ms, mapping)
+
+    def _show(self, data: bytes, beginning: Beginning | None, media_ms: float, mapping: Mapping) -> Frame | None:
         if not data or (self.wants_keyframe and beginning is None):
             return None
         self.wants_keyframe = False
@@ -201,15 +210,19 @@ class _Vp8:
     def may_begin(self, payload: bytes) -> bool:
         return vp8.starts_frame(payload)
 
-    def may_stand_first(self, payload: bytes) -> bool:
-        return vp8.starts_frame(payload)
+    def is_whole(self, payloads: Sequence[bytes]) -> bool:
+        return False  # else it would have come as a frame
 
     def begins_anew(self, packet: Packet, before: Packet | None) -> bool:
         return vp8.starts_frame(packet.payload)
 
     def join(self, payloads: Sequence[bytes]) -> tuple[bytes, Beginning | None]:
         data = b"".join(payload[size:] for payload in payloads if (size := vp8.descriptor_size(payload)))
-        return data, Beginning(*vp8.picture_size(data)) if vp8.is_keyframe(data) else None
+        return data, _vp8_beginning(data)
+
+
+def _vp8_beginning(picture: bytes) -> Beginning | None:
+    return Beginning(*vp8.picture_size(picture)) if vp8.is_keyframe(picture) else None
 
 
 class _H264:
@@ -218,13 +231,14 @@ class _H264:
     def may_begin(self, payload: bytes) -> bool:
         return h264.starts_keyframe(payload)
 
-    def may_stand_first(self, payload: bytes) -> bool:
-        return not h264.continues_unit(payload)
+    def is_whole(self, payloads: Sequence[bytes]) -> bool:
+        """Whether packets of one timestamp up to its end are all that there are of it."""
+        return not h264.continues_unit(payloads[0])
 
     def begins_anew(self, packet: Packet, before: Packet | None) -> bool:
         if before is not None:
             return before.timestamp != packet.timestamp
-        return self.may_stand_first(packet.payload)
+        return not h264.continues_unit(packet.payload)
 
     def join(self, payloads: Sequence[bytes]) -> tuple[bytes, Beginning | None]:
         units = h264.join_units(payloads)

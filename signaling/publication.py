@@ -11,13 +11,13 @@ behind it are ordinary again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from signaling import rtcp
-from signaling.clocks import TrackClock
+from signaling.clocks import Moment, TrackClock
 from signaling.codecs import CodecName, starts_keyframe
-from signaling.compiled import MAX_SINKS, ShortTrack
+from signaling.compiled import MAX_SINKS, Passed, ShortTrack, Taken
 from signaling.guard import Kind
 from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, Run, extend
 
@@ -38,7 +38,10 @@ MISSED_MS: Final = 2_500  # older packets are not waited for
 MAX_GAP_PACKETS: Final = 256  # a larger gap is no loss but a new beginning
 MAX_MISSING_PACKETS: Final = 512  # a sender that leaves more gaps than that gets a request for a keyframe instead
 
-Tap = Callable[[Packet | Run, float], None]  # packets of one timestamp and their place on the room's clock
+_TAKEN: Final[dict[CodecName, Taken]] = {"opus": Taken.SOUND, "vp8": Taken.VP8, "h264": Taken.PACKETS}
+
+Heard = Packet | Passed
+Tap = Callable[[Heard, list[float]], None]  # and the places on the room's clock of the packet, or of the runs, in ms
 
 
 class Publication:
@@ -105,8 +108,9 @@ class Publication:
         self._figures.received += 1
         if timestamp != self._timestamp:  # of one picture the first packet tells all about time
             self._timestamp = timestamp
-            self._figures.note(timestamp, arrived_ms)
-            self._room_ms = self.clock.place(timestamp, arrived_ms)
+            moment = ((timestamp, arrived_ms),)
+            self._figures.note(moment)
+            (self._room_ms,) = self.clock.place_all(moment)
         if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False
         packet = Packet(extended, timestamp, marker, payload, arrived_ms)
@@ -119,7 +123,7 @@ class Publication:
         for subscription in self.subscriptions:
             subscription.forward(packet)
         if self._tap is not None:
-            self._tap(packet, self._room_ms)
+            self._tap(packet, [self._room_ms])
         if short is not None:
             self._let_pass(short)
 
@@ -144,21 +148,27 @@ class Publication:
         short = self.short
         if short is None or not short.has_news:
             return
-        tap, place, note = self._tap, self.clock.place, self._figures.note
-        for run in short.take(with_payload=tap is not None or self.wants_keyframe):
-            if run.timestamp != self._timestamp:
-                self._timestamp = run.timestamp
-                note(run.timestamp, run.arrived_ms)
-                self._room_ms = place(run.timestamp, run.arrived_ms)
-            if self.wants_keyframe and any(starts_keyframe(self.codec, payload) for payload in run.payloads):
+        tap = self._tap
+        what = _TAKEN[self.codec] if tap is not None or self.wants_keyframe else Taken.TIMES
+        for passed in short.take(what):
+            moments = passed.moments()
+            self._figures.note(moments)
+            places_ms = self.clock.place_all(moments)
+            self._timestamp, self._room_ms = moments[-1][0], places_ms[-1]
+            if self.wants_keyframe and any(map(self._begins_keyframe, passed.runs())):
                 self.wants_keyframe = False
             if tap is not None:
-                tap(run, self._room_ms)
+                tap(passed, places_ms)
         self._highest, packets, octets = short.read_counts()
         self._figures.received += packets
         self.octets += octets
         for subscription in self.subscriptions:
             subscription.catch_up()
+
+    def _begins_keyframe(self, run: Run) -> bool:
+        if run.frame is not None:
+            return not run.frame[0] & 0x01  # as vp8.starts_keyframe; of sound no keyframe is wanted
+        return any(starts_keyframe(self.codec, payload) for payload in run.payloads)
 
     def _let_pass(self, short: ShortTrack) -> None:
         """Let the packets behind this one take the short way, if they will be ordinary."""
@@ -189,8 +199,8 @@ class Publication:
         return self.find(sequence) is not None if self.short is None else self.short.has_seen(sequence)
 
     def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
-        self.catch_up()
         if report.ssrc == self.ssrc:
+            self.catch_up()
             self.clock.tie(report.ntp, report.rtp_timestamp, now_ms)
             self._figures.take_report(report, now_ms)
 
@@ -304,18 +314,26 @@ class _Figures:
         self._reported_expected = self._reported_received = 0
         self._jitter = 0.0
         self._transit: float | None = None
+        self._timestamp = -1
         self._last_report = 0
         self._last_report_ms = 0.0
 
-    def note(self, timestamp: int, arrived_ms: float) -> None:
-        transit = arrived_ms * self._khz - timestamp
-        if self._transit is not None:
-            difference = transit - self._transit
-            if difference < 0:
-                difference = -difference
-            if difference < 1 << 20:  # not across a wrap-around of timestamps
-                self._jitter += (difference - self._jitter) / 16
-        self._transit = transit
+    def note(self, moments: Iterable[Moment]) -> None:
+        """Of packets of one timestamp the first counts."""
+        khz, jitter, before = self._khz, self._jitter, self._transit
+        for timestamp, arrived_ms in moments:
+            if timestamp == self._timestamp:
+                continue
+            self._timestamp = timestamp
+            transit = arrived_ms * khz - timestamp
+            if before is not None:
+                difference = transit - before
+                if difference < 0:
+                    difference = -difference
+                if difference < 1 << 20:  # not across a wrap-around of timestamps
+                    jitter += (difference - jitter) / 16
+            before = transit
+        self._jitter, self._transit = jitter, before
 
     def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
         self._last_report = report.ntp >> 16 & 0xFFFFFFFF

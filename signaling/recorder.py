@@ -1,14 +1,12 @@
 """The recorder: a member of the room that writes what it hears, per participant one file in the spool.
 
-The event loop only collects packets; a thread of its own puts frames together and writes them (segment_file.py),
+The event loop only collects packets; a thread (writing.py) puts frames together and writes them (segment_file.py),
 several times a second. Beside each file lies its description (spool.py). Disk errors end a recording, never the call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -22,13 +20,13 @@ from signaling.codecs import CodecName, Kind
 from signaling.disk import FULL, DiskWatch
 from signaling.media import MediaEvent, MediaMember, SpoolFailed
 from signaling.messages import Source
-from signaling.publication import Publication
-from signaling.rtp import Packet, Run
+from signaling.publication import Heard, Publication
 from signaling.segment_file import Placed, SegmentFile
 from signaling.spool import Description
+from signaling.writing import Writer, take_writer
 
 BATCH_INTERVAL_MS: Final = 200
-MAX_BATCHES: Final = 100  # waiting for the disk: 20 s
+MAX_WAITING: Final = 100  # for the disk: 20 s
 KEYFRAME_EVERY_MS: Final = 10_000  # so that players find a place to begin at when somebody seeks
 CLOSE_LIMIT_S: Final = 20
 
@@ -64,11 +62,11 @@ class Segment:
         video = self.publications.get("video")
         return video.codec if video is not None else "vp8"
 
-    def take_audio(self, packet: Packet | Run, room_ms: float) -> None:
-        self.heard["audio"].append((packet, room_ms))
+    def take_audio(self, heard: Heard, places_ms: list[float]) -> None:
+        self.heard["audio"].append((heard, places_ms))
 
-    def take_video(self, packet: Packet | Run, room_ms: float) -> None:
-        self.heard["video"].append((packet, room_ms))
+    def take_video(self, heard: Heard, places_ms: list[float]) -> None:
+        self.heard["video"].append((heard, places_ms))
 
     def take_heard(self) -> dict[Kind, list[Placed]]:
         """Return what was heard since the last time."""
@@ -90,12 +88,12 @@ class Recorder:
     ) -> None:
         self._room_id = room_id
         self._spool = spool
-        self._disk = disk or DiskWatch(spool)
         self._started_at = started_at
         self._tell = tell
         self._segments: list[Segment] = []
-        self._batches: queue.Queue[list[_Batch] | None] = queue.Queue(maxsize=MAX_BATCHES)
-        self._thread: threading.Thread | None = None
+        self._writer: Writer | None = None
+        self._files = _Files(self._open, disk or DiskWatch(spool), self._tell_from_thread)
+        self._handed = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = -1
         self._failed = False
@@ -113,8 +111,9 @@ class Recorder:
             self._failed = False  # a new attempt, whose failure is news
         segment = Segment(str(uuid.uuid4()), member, publications, now_ms, source)
         self._segments.append(segment)
-        if self._thread is None:
-            self._start()
+        if self._writer is None:
+            self._loop = asyncio.get_running_loop()
+            self._writer = take_writer()
         for kind, publication in publications.items():
             publication.tap = segment.take_audio if kind == "audio" else segment.take_video
             publication.request_keyframe(now_ms)
@@ -151,27 +150,22 @@ class Recorder:
         """Finish everything that is open; return when it is on disk and told."""
         for segment in list(self._segments):
             self.finish(segment)
-        thread, self._thread = self._thread, None
-        if thread is None:
+        writer, self._writer = self._writer, None
+        if writer is None:
             return
-        await asyncio.to_thread(_end, self._batches, thread)
-        await asyncio.sleep(0)  # what the thread told last is in the loop's queue
-
-    def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(
-            target=_write_batches,
-            args=(self._batches, self._open, self._disk, self._tell_from_thread),
-            name=f"recorder {self._room_id}",
-            daemon=True,
-        )
-        self._thread.start()
+        writer.add(self._files.close)
+        if not await writer.flush(CLOSE_LIMIT_S):
+            log.error("recording_unfinished", room_id=self._room_id)
+        await writer.release()
 
     def _hand_over(self, batches: list[_Batch]) -> None:
-        try:
-            self._batches.put_nowait(batches)
-        except queue.Full:
+        if self._writer is None:
+            return
+        if self._handed - self._files.taken >= MAX_WAITING:
             self._fail("the disk is too slow")
+            return
+        self._handed += 1
+        self._writer.add(partial(self._files.write, batches))
 
     def _open(self, segment: Segment) -> SegmentFile:
         describe = partial(self._describe, segment)
@@ -223,33 +217,37 @@ class _Batch:
         self.last = last
 
 
-def _end(batches: queue.Queue[list[_Batch] | None], thread: threading.Thread) -> None:
-    batches.put(None, timeout=CLOSE_LIMIT_S)
-    thread.join(CLOSE_LIMIT_S)
+class _Files:
+    """One file per segment of a room. taken: how many times write() was called."""
 
+    def __init__(
+        self, open_file: Callable[[Segment], SegmentFile], disk: DiskWatch, tell: Callable[[MediaEvent], None]
+    ) -> None:
+        self.taken = 0
+        self._open_file = open_file
+        self._disk = disk
+        self._tell = tell
+        self._files: dict[str, SegmentFile] = {}
 
-def _write_batches(
-    batches: queue.Queue[list[_Batch] | None],
-    open_file: Callable[[Segment], SegmentFile],
-    disk: DiskWatch,
-    tell: Callable[[MediaEvent], None],
-) -> None:
-    """The thread: one file per segment, until None comes."""
-    files: dict[str, SegmentFile] = {}
-    while (together := batches.get()) is not None:
+    def write(self, together: list[_Batch]) -> None:
+        self.taken += 1
         for batch in together:
             segment = batch.segment
-            file = files.get(segment.segment_id)
+            file = self._files.get(segment.segment_id)
             if file is None:
-                file = files[segment.segment_id] = open_file(segment)
-            if disk.is_full(time.monotonic() * 1000):
+                file = self._files[segment.segment_id] = self._open_file(segment)
+            if self._disk.is_full(time.monotonic() * 1000):
                 file.abandon()
-                tell(SpoolFailed(FULL))
-            _write(file, batch, tell)
+                self._tell(SpoolFailed(FULL))
+            _write(file, batch, self._tell)
             if batch.last:
-                _finish(files.pop(segment.segment_id), tell)
-    for file in files.values():  # whose last batch did not fit into the queue
-        _finish(file, tell)
+                _finish(self._files.pop(segment.segment_id), self._tell)
+
+    def close(self) -> None:
+        """Finish those whose last batch was one too many."""
+        while self._files:
+            _, file = self._files.popitem()
+            _finish(file, self._tell)
 
 
 def _write(file: SegmentFile, batch: _Batch, tell: Callable[[MediaEvent], None]) -> None:

@@ -7,12 +7,12 @@ member like any other, except that it writes what it hears (recorder.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from signaling.beat import Beat, join_beat
 from signaling.errors import MediaError
 from signaling.ice import IceSettings
 from signaling.media import MediaEvent, MediaMember, PeerConnected, PeerLost, SlotsChanged
@@ -21,7 +21,6 @@ from signaling.peer import Peer, SlotPair
 from signaling.recorder import Recorder, Segment
 from signaling.subscription import Subscription
 
-TICK_S: Final = 0.1
 TICKS_PER_REPORT: Final = 10
 NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970
 
@@ -66,7 +65,8 @@ class RoomMedia:
         self._recording = False
         self._silent: set[str] = set()
         self._screen: str | None = None
-        self._ticker: asyncio.Task[None] | None = None
+        self._beat: Beat | None = None
+        self._ticks = 0
         self._closed = False
 
     async def accept_offer(self, member: MediaMember, sdp: str, attempt: int) -> str:
@@ -102,8 +102,8 @@ class RoomMedia:
         self._fill_slots()
         self._fill_screen_slots()
         self._tell_slots(seated)
-        if self._ticker is None:
-            self._ticker = asyncio.create_task(self._tick(), name=f"media {self._room_id}")
+        if self._beat is None:
+            self._beat = join_beat(self._tick)
         if before is not None:
             await before.peer.close()
         return answer
@@ -167,26 +167,21 @@ class RoomMedia:
         self._recording = False
         for member_id in list(self._seated):
             await self.drop(member_id)
-        if self._ticker is not None:
-            self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
+        if self._beat is not None:
+            self._beat.leave(self._tick)
         await self._recorder.close()
 
     def _now_ms(self) -> float:
         return time.monotonic() * 1000 + self._clock_offset_ms
 
-    async def _tick(self) -> None:
-        ticks = 0
-        while True:
-            await asyncio.sleep(TICK_S)
-            ticks += 1
-            now_ms = self._now_ms()
-            for seated in list(self._seated.values()):
-                seated.peer.tick(now_ms)
-                if ticks % TICKS_PER_REPORT == 0:
-                    seated.peer.report(now_ms, self._ntp(now_ms))
-            self._recorder.tick(now_ms)
+    def _tick(self) -> None:
+        self._ticks += 1
+        now_ms = self._now_ms()
+        for seated in list(self._seated.values()):
+            seated.peer.tick(now_ms)
+            if self._ticks % TICKS_PER_REPORT == 0:
+                seated.peer.report(now_ms, self._ntp(now_ms))
+        self._recorder.tick(now_ms)
 
     def _ntp(self, now_ms: float) -> int:
         """The same instant in seconds since 1900, 32.32 fixed point."""

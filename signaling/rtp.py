@@ -34,21 +34,22 @@ class Packet(NamedTuple):
     arrived_ms: float
 
 
-class Run:
-    """Packets of one timestamp that follow upon each other. sequence, arrived_ms: the first's; marker: the last's."""
+class Run(NamedTuple):
+    """Packets of one timestamp that follow upon each other. sequence, arrived_ms: the first's; marker: the last's.
 
-    __slots__ = ("arrived_ms", "marker", "payloads", "sequence", "timestamp")
+    frame: what they carry together, as decoders take it; None if that is not known, and then there are the payloads.
+    """
 
-    def __init__(
-        self, sequence: int, timestamp: int, marker: bool, payloads: Sequence[bytes], arrived_ms: float
-    ) -> None:
-        self.sequence = sequence
-        self.timestamp = timestamp
-        self.marker = marker
-        self.payloads = payloads
-        self.arrived_ms = arrived_ms
+    sequence: int
+    timestamp: int
+    marker: bool
+    packet_count: int
+    arrived_ms: float
+    frame: bytes | None
+    payloads: Sequence[bytes] = ()
 
     def packets(self) -> Iterator[Packet]:
+        """From the payloads."""
         last = len(self.payloads) - 1
         for number, payload in enumerate(self.payloads):
             marker = self.marker and number == last

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from signaling.codecs import CodecName, Kind
-from signaling.frames import AudioFrames, Frame, Places, VideoFrames
+from signaling.frames import Frame, Places, VideoFrames
 from signaling.media import SegmentFinished
+from signaling.publication import Heard
 from signaling.rtp import Packet, Run
 from signaling.spool import Description, remove_segment, segment_path, write_description
 from signaling.webm import Facts, WebmWriter, repair
@@ -25,7 +26,7 @@ ROUNDING_MS: Final = 1
 SOUND_OVERLAP_MS: Final = 15  # a sound that comes more than this before the one before it ends has lost its place
 OPEN_TRIES: Final = 5
 
-Placed = tuple[Packet | Run, float]  # packets of one timestamp and their place on the room's clock in ms
+Placed = tuple[Heard, list[float]]  # and the places of the packet, or of the runs, on the room's clock in ms
 Describe = Callable[[int], Description]  # from the offset of the file's time zero on the room's clock, in ms
 
 
@@ -45,44 +46,58 @@ class SegmentFile:
         self._offset_ms = 0  # of the file's time zero
         self._codec: CodecName = codec
         self._video = VideoFrames(codec)
-        self._audio = AudioFrames()
         self._places: dict[Kind, Places] = {"audio": Places("audio"), "video": Places("video")}
-        self._settling: list[tuple[int, Frame]] = []  # (track, frame)
+        self._settling: list[Frame] = []
         self._mapping: object = None  # of the latest picture
         self._last_ms = {VIDEO_TRACK: -1, AUDIO_TRACK: -1}
         self._writer: WebmWriter | None = None
         self._description: Description | None = None
         self._abandoned = False
+        self._latest_ms = 0.0  # of what is taken at once
 
     def write(self, heard: Mapping[Kind, list[Placed]]) -> None:
         """Take packets in the order of their arrival. Raises OSError."""
         if self._abandoned:
             return
-        latest_ms, began_ms = 0.0, self._began_ms - ROUNDING_MS
-        for kind, packets in heard.items():
-            places = self._places[kind]
-            track, push = (VIDEO_TRACK, self._video.push) if kind == "video" else (AUDIO_TRACK, self._audio.push)
-            for packet, room_ms in packets:
-                if room_ms <= began_ms:
-                    continue
-                if room_ms > latest_ms:
-                    latest_ms = room_ms
-                if packet.timestamp != places.timestamp:
-                    places.place(packet.timestamp, room_ms)
-                for frame in push(packet, places.media_ms, places.mapping):
-                    if track == VIDEO_TRACK and frame.mapping is not self._mapping:
-                        # A sender that began anew: whatever the clocks say, its pictures come after those before.
-                        if self._mapping is not None:
-                            self._write_until(float("inf"))
-                        self._mapping = frame.mapping
-                    self._settling.append((track, frame))
-        self.wants_keyframe = self._video.wants_keyframe and bool(heard.get("video"))
-        self._write_until(latest_ms - SETTLE_MS)
+        self._latest_ms = 0.0
+        for placed in heard["audio"]:
+            self._take_sounds(*placed)
+        for placed in heard["video"]:
+            self._take_pictures(*placed)
+        self.wants_keyframe = self._video.wants_keyframe and bool(heard["video"])
+        self._write_until(self._latest_ms - SETTLE_MS)
+
+    def _take_sounds(self, heard: Heard, places_ms: list[float]) -> None:
+        places, began_ms = self._places["audio"], self._began_ms - ROUNDING_MS
+        sounds = [(heard.timestamp, heard.payload)] if isinstance(heard, Packet) else heard.sounds()
+        for (timestamp, data), room_ms in zip(sounds, places_ms, strict=True):
+            if room_ms > began_ms and data:
+                if timestamp != places.timestamp:
+                    places.place(timestamp, room_ms)
+                self._settling.append(Frame(places.media_ms, places.mapping, data, True, None, True))
+        self._latest_ms = max(self._latest_ms, *places_ms)
+
+    def _take_pictures(self, heard: Heard, places_ms: list[float]) -> None:
+        places, began_ms = self._places["video"], self._began_ms - ROUNDING_MS
+        runs: Iterable[Packet | Run] = [heard] if isinstance(heard, Packet) else heard.runs()
+        for run, room_ms in zip(runs, places_ms, strict=True):
+            if room_ms <= began_ms:
+                continue
+            if run.timestamp != places.timestamp:
+                places.place(run.timestamp, room_ms)
+            for frame in self._video.push(run, places.media_ms, places.mapping):
+                if frame.mapping is not self._mapping:
+                    # A sender that began anew: whatever the clocks say, its pictures come after those before.
+                    if self._mapping is not None:
+                        self._write_until(float("inf"))
+                    self._mapping = frame.mapping
+                self._settling.append(frame)
+        self._latest_ms = max(self._latest_ms, *places_ms)
 
     def finish(self) -> SegmentFinished | None:
         """Complete the file; None if there is nothing in it. Raises OSError."""
         if not self._abandoned:
-            self._settling.extend((VIDEO_TRACK, frame) for frame in self._video.flush())
+            self._settling.extend(self._video.flush())
             self._write_until(float("inf"))
         if self._description is None:
             return None
@@ -104,31 +119,36 @@ class SegmentFile:
             self._writer = None
 
     def _write_until(self, room_ms: float) -> None:
-        self._settling.sort(key=_room_ms)
-        settled = bisect.bisect_right(self._settling, room_ms, key=_room_ms)
-        for track, frame in self._settling[:settled]:
-            self._write_frame(track, frame)
-        del self._settling[:settled]
+        settling = self._settling
+        places_ms = [frame.media_ms + frame.mapping.offset_ms for frame in settling]
+        order = sorted(range(len(settling)), key=places_ms.__getitem__)
+        settled = bisect.bisect_right(order, room_ms, key=places_ms.__getitem__)
+        for number in order[:settled]:
+            self._write_frame(settling[number], places_ms[number])
+        settling[:] = [settling[number] for number in order[settled:]]
         if self._writer is not None:
             self._writer.flush()
 
-    def _write_frame(self, track: int, frame: Frame) -> None:
-        exact_ms = frame.media_ms + frame.mapping.offset_ms
+    def _write_frame(self, frame: Frame, exact_ms: float) -> None:
+        _, _, data, keyframe, beginning, sounds = frame
         room_ms = round(exact_ms if exact_ms > self._earliest_ms else self._earliest_ms)
         writer = self._writer or self._open(room_ms)
-        at_ms = max(0, room_ms - self._offset_ms)
+        at_ms = room_ms - self._offset_ms
+        if at_ms < 0:
+            at_ms = 0
+        track = AUDIO_TRACK if sounds else VIDEO_TRACK
         last_ms = self._last_ms[track]
         if at_ms <= last_ms:
-            if track == AUDIO_TRACK and last_ms - at_ms > SOUND_OVERLAP_MS:
+            if sounds and last_ms - at_ms > SOUND_OVERLAP_MS:
                 return
             at_ms = last_ms + 1
-        if frame.beginning is not None:
+        if beginning is not None:
             try:
-                writer.begin_pictures(frame.beginning.width, frame.beginning.height, frame.beginning.private)
+                writer.begin_pictures(beginning.width, beginning.height, beginning.private)
             except ValueError:
                 return
         self._last_ms[track] = at_ms
-        writer.write(track, at_ms, frame.data, keyframe=frame.keyframe)
+        writer.write(track, at_ms, data, keyframe=keyframe)
 
     def _open(self, offset_ms: int) -> WebmWriter:
         self._offset_ms = offset_ms
@@ -136,11 +156,6 @@ class SegmentFile:
         self._writer = _open_file(segment_path(self._spool, self._description), self._codec)
         write_description(self._spool, self._description, None)
         return self._writer
-
-
-def _room_ms(entry: tuple[int, Frame]) -> float:
-    _, frame = entry
-    return frame.media_ms + frame.mapping.offset_ms
 
 
 def _open_file(path: Path, codec: CodecName) -> WebmWriter:

@@ -160,26 +160,22 @@ class _Index:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._ends_ms = {VIDEO_TRACK: 0, AUDIO_TRACK: 0}
-        self._seen = {VIDEO_TRACK: False, AUDIO_TRACK: False}
-        self._video_cues: list[tuple[int, int]] = []  # (ms, position of the cluster)
-        self._audio_cues: list[tuple[int, int]] = []
+        self._cues: dict[int, list[tuple[int, int]]] = {VIDEO_TRACK: [], AUDIO_TRACK: []}  # ms, position of the cluster
+        self._next_cue_ms = {VIDEO_TRACK: 0, AUDIO_TRACK: 0}
 
     def note(self, track: int, at_ms: int, cluster_at: int, keyframe: bool) -> None:
         ends_ms = at_ms + FRAME_MS[track]
         if ends_ms > self._ends_ms[track]:
             self._ends_ms[track] = ends_ms
-        if keyframe:
-            self._seen[track] = True
-            cues = self._video_cues if track == VIDEO_TRACK else self._audio_cues
-            if not cues or at_ms - cues[-1][0] >= self.CUE_INTERVAL_MS:
-                cues.append((at_ms, cluster_at))
+        if keyframe and at_ms >= self._next_cue_ms[track]:
+            self._cues[track].append((at_ms, cluster_at))
+            self._next_cue_ms[track] = at_ms + self.CUE_INTERVAL_MS
 
     def facts(self) -> Facts:
-        return Facts(max(self._ends_ms.values()), self._seen[AUDIO_TRACK], self._seen[VIDEO_TRACK])
+        return Facts(max(self._ends_ms.values()), bool(self._cues[AUDIO_TRACK]), bool(self._cues[VIDEO_TRACK]))
 
     def cues(self) -> bytes:
-        track = VIDEO_TRACK if self._seen[VIDEO_TRACK] else AUDIO_TRACK
-        points = self._video_cues if track == VIDEO_TRACK else self._audio_cues
+        track = VIDEO_TRACK if self._cues[VIDEO_TRACK] else AUDIO_TRACK
         return element(
             CUES,
             b"".join(
@@ -188,7 +184,7 @@ class _Index:
                     uint(b"\xb3", at_ms)
                     + element(b"\xb7", uint(b"\xf7", track) + uint(b"\xf1", position - self.layout.body_at)),
                 )
-                for at_ms, position in points
+                for at_ms, position in self._cues[track]
             ),
         )
 

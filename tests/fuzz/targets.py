@@ -145,9 +145,9 @@ def recording(data: bytes) -> None:
     codec: CodecName = "h264" if data[:1] == b"h" else "vp8"
     with tempfile.TemporaryDirectory(prefix="consult-fuzz-") as folder:
         file = SegmentFile(Path(folder), _describe, began_ms=0, codec=codec)
-        heard: dict[str, list[tuple[Packet, float]]] = {"audio": [], "video": []}
+        heard: dict[str, list[tuple[Packet, list[float]]]] = {"audio": [], "video": []}
         for kind, packet, room_ms in _packets(data[1:]):
-            heard[kind].append((packet, room_ms))
+            heard[kind].append((packet, [room_ms]))
         file.write(heard)  # type: ignore[arg-type]
         finished = file.finish()
         if finished is not None:

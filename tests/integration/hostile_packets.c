@@ -72,6 +72,11 @@ int main(int count, char **arguments)
                 data[1] = (uint8_t)(96 | random() % 2 << 7);
                 write16(data + 2, (uint16_t)(of->highest + 1 + (random() % 8 ? 0 : random() % 5 - 2)));
                 write32(data + 8, of->ssrc);
+                if (length > 15 && random() % 4) { /* the descriptor of VP8, as often as not */
+                    static const uint8_t firsts[] = {0x10, 0x00, 0x90, 0x80};
+                    write32(data + 4, (uint32_t)(random() % 2));
+                    data[12] = firsts[random() % 4];
+                }
             }
             sendto(sending, data, length, MSG_DONTWAIT, (void *)&here, sizeof here);
         }
@@ -85,7 +90,16 @@ int main(int count, char **arguments)
             if (random() % 3 == 0)
                 of->open = (uint8_t)(random() % 4 != 0);
             if (random() % 2)
-                while (forward_take(of, taken, 4096, (int32_t)(random() % 2)) > 0) { }
+                for (int32_t taken_runs = 1; taken_runs > 0;) {
+                    int32_t room = 1 + (int32_t)(random() % 4096);
+                    uint8_t *into = malloc((size_t)room);
+                    run *runs = malloc(3 * sizeof(run));
+                    taken_runs = forward_take(of, runs, 3, into, room, (int32_t)(random() % 4));
+                    if (taken_runs > 0 && runs[taken_runs - 1].end > (uint32_t)room)
+                        return 6;
+                    free(into);
+                    free(runs);
+                }
             if (random() % 9 == 0) {
                 of->taken_count = of->kept_count;
                 forward_keep(of, of->highest - random() % 12, 1, 0, 0, taken, (int32_t)(random() % 1600));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import av
 import pytest
 
 from signaling import rtcp
-from signaling.publication import Publication
+from signaling.publication import Heard, Publication
+from signaling.rtp import Packet, Run
 from tests.impairment import Relay, Way
 from tests.integration.browsers import Browser, Room, loopback, until
 
@@ -33,7 +35,7 @@ async def test_everything_from_behind_a_lossy_line_arrives(tmp_path: Path, way: 
     try:
         await sender.join(room.media, line=line)
         publication = publication_of(room, sender)
-        publication.tap = lambda packet, room_ms: came.add(packet.sequence)
+        publication.tap = lambda heard, _: came.update(_sequences(heard))
         await until(lambda: len(came) > 150 and line.up.counts.lost > 3, LIMIT_S)
         first, last = min(came), max(came)
         await until(lambda: came >= set(range(first, last)), LIMIT_S)
@@ -102,3 +104,8 @@ async def close(room: Room, line: Relay, *browsers: Browser) -> None:
     for browser in browsers:
         await browser.close()
     await line.close()
+
+
+def _sequences(heard: Heard) -> Iterator[int]:
+    for one in [heard] if isinstance(heard, Packet) else heard.runs():
+        yield from range(one.sequence, one.sequence + (one.packet_count if isinstance(one, Run) else 1))

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from signaling.answer import SentTrack
 from signaling.clocks import MemberClock, TrackClock
 from signaling.codecs import Codec
 from signaling.compiling import FOLDER
+from signaling.frames import Frame, Mapping, VideoFrames
 from signaling.guard import Kind, Section
 from signaling.ice import IceSettings, MediaPath
 from signaling.port import DATAGRAMS_PER_WAKE, Address
-from signaling.publication import Publication
+from signaling.publication import Heard, Publication
 from signaling.rtc_compat import FastLink, open_link
 from signaling.rtp import Packet, Run, header_end, read_fixed, unwrap_retransmission, write_packet
 from signaling.subscription import Subscription
@@ -38,6 +39,11 @@ RTX, RTX_SSRC = 97, 10
 NOW_S, OFFSET_MS = 100.0, 5_000.0
 KEYFRAME = b"\x10\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00"
 DELTA = b"\x10\x11\x02\x00"
+# The next pictures and the next parts of pictures, with all that a descriptor may have, and without what it should.
+BEGINNINGS = [
+    DELTA, b"\x90\x80\x11\x01", b"\x90\xf0\x81\x11\x01\x20\x01", b"\x90\x80", b"\x80",
+    b"\x00", b"\x00", b"\x00", b"\x80\x80\x11", b"\x80\xe0\x81\x11\x01\x20", b"",
+]  # fmt: skip
 
 needs_library = pytest.mark.skipif(
     compiled.load() is None, reason="forward.c was not built: python -m signaling.compiling"
@@ -103,11 +109,12 @@ class End:
 
 @dataclass
 class Outcome:
-    """What came of the packets: what viewers got (sequence, timestamp, marker and type, payload), what was recorded."""
+    """What came of the packets: what viewers got (sequence, timestamp, marker and type, payload), what was recorded
+    (place on the room's clock, keyframe or not, frame), and the figures."""
 
     viewers: list[dict[str, list[tuple[int, int, int, bytes]]]] = field(default_factory=list)
-    recorded: dict[Kind, list[tuple[int, int, bool, bytes]]] = field(default_factory=dict)
-    figures: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    recorded: dict[Kind, list[tuple[float, bool, bytes]]] = field(default_factory=dict)
+    figures: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
 
 
 class Journey:
@@ -118,7 +125,8 @@ class Journey:
         self.sender, self.viewers = self.ends[0], self.ends[1:]
         self.publications: dict[Kind, Publication] = {}
         self.slots: list[dict[Kind, Subscription]] = []
-        self.recorded: dict[Kind, list[tuple[int, int, bool, bytes]]] = {"audio": [], "video": []}
+        self.recorded: dict[Kind, list[tuple[float, bool, bytes]]] = {"audio": [], "video": []}
+        self.pictures = VideoFrames()
         self.routes: set[int] = set()
 
     async def begin(self) -> None:
@@ -152,9 +160,16 @@ class Journey:
             self.slots.append(slot)
 
     def _tap(self, kind: Kind) -> Any:
-        def tap(heard: Packet | Run, room_ms: float) -> None:
-            for one in heard.packets() if isinstance(heard, Run) else [heard]:
-                self.recorded[kind].append((one.sequence & 0xFFFF, one.timestamp, one.marker, one.payload))
+        recorded, pictures, mapping = self.recorded[kind], self.pictures, Mapping(0.0)
+
+        def tap(heard: Heard, places_ms: list[float]) -> None:
+            if kind == "audio":
+                sounds = [heard.payload] if isinstance(heard, Packet) else [data for _, data in heard.sounds()]
+                recorded.extend((room_ms, True, data) for data, room_ms in zip(sounds, places_ms, strict=True))
+                return
+            runs: Iterable[Packet | Run] = [heard] if isinstance(heard, Packet) else heard.runs()
+            for run, room_ms in zip(runs, places_ms, strict=True):
+                recorded.extend(_written_down(pictures.push(run, room_ms, mapping)))
 
         return tap
 
@@ -196,6 +211,7 @@ class Journey:
         result = Outcome(recorded=self.recorded)
         for publication in self.publications.values():
             publication.catch_up()
+        self.recorded["video"].extend(_written_down(self.pictures.flush()))  # what waits for what was lost
         for end, slot in zip(self.viewers, self.slots, strict=True):
             tracks: dict[str, list[tuple[int, int, int, bytes]]] = {"audio": [], "video": []}
             for packet in end.received():
@@ -209,6 +225,7 @@ class Journey:
         for kind, publication in self.publications.items():
             figures = publication._figures
             result.figures[kind] = (publication._highest & 0xFFFF, publication.octets, figures.received)
+            result.figures[f"clock of {kind}"] = (figures._jitter, publication.clock.lag_ms)
         result.figures["packets"] = (self.sender.link.packets,)
         return result
 
@@ -218,6 +235,10 @@ class Journey:
                 subscription.detach()
         for end in self.ends:
             await end.close()
+
+
+def _written_down(frames: Iterable[Frame]) -> list[tuple[float, bool, bytes]]:
+    return [(frame.media_ms, frame.keyframe, frame.data) for frame in frames]
 
 
 def _from_zero(track: list[tuple[int, int, int, bytes]]) -> Iterator[tuple[int, int, int, bytes]]:
@@ -242,7 +263,7 @@ def chance_packets(chance: random.Random, count: int) -> list[bytes]:
         sequence = sequences[kind] = sequences[kind] + 1
         payload_type = 111 if kind == "audio" else 96
         marker = 0x80 if chance.random() < 0.4 else 0
-        begins = KEYFRAME if number < 6 or chance.random() < 0.02 else DELTA
+        begins = KEYFRAME if number < 6 or chance.random() < 0.15 else chance.choice(BEGINNINGS)
         payload = (begins if kind == "video" else b"") + chance.randbytes(chance.choice((0, 1, 30, 500, 1_100)))
         timestamp = number // 3 * 3_000
         packet = write_packet(payload_type | marker, sequence, timestamp, SSRCS[kind], payload)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from signaling.clocks import MemberClock, TrackClock
+from signaling.clocks import MemberClock, Moment, TrackClock
 from signaling.rtp import extend
 
 
@@ -156,3 +156,27 @@ def test_sound_and_picture_of_one_instant_are_within_100_ms_after_3_s(sender: Se
         if captured >= 3_000:
             assert abs(sound - picture) < 100, f"at {captured} ms"
             assert captured - 25 < sound < captured + 150, f"at {captured} ms"
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("clock_hz", [48_000, 90_000])
+def test_placing_many_together_is_placing_each(clock_hz: int, seed: int) -> None:
+    """Late ones, early ones, out of order, a sender that begins anew, reports in between."""
+    chance = random.Random(seed)
+    together, each = TrackClock(clock_hz, MemberClock()), TrackClock(clock_hz, MemberClock())
+    timestamp, now_ms = chance.randrange(1 << 32), 1_000.0
+    for _ in range(150):
+        moments: list[Moment] = []
+        for _ in range(chance.randint(1, 12)):
+            now_ms += 20
+            step = chance.randrange(1 << 32) if chance.random() < 0.01 else clock_hz // 50
+            timestamp = (timestamp + step) & 0xFFFFFFFF
+            late = (timestamp - clock_hz // 30) & 0xFFFFFFFF
+            waited_ms = chance.random() * chance.choice((1, 5, 80, 80, 3_000))
+            moments.append((late if chance.random() < 0.05 else timestamp, now_ms + waited_ms))
+        assert together.place_all(moments) == [each.place(*moment) for moment in moments]
+        assert together.lag_ms == each.lag_ms
+        if chance.random() < 0.1:
+            shown = ntp(now_ms + 500)
+            for clock in (together, each):
+                clock.tie(shown, timestamp, now_ms + 3)

@@ -65,8 +65,9 @@ async def test_what_breaks_one_members_file_leaves_the_others_theirs(
     broken, whole = (recorder.begin(MEMBER, {}, 0) for _ in range(2))
     for number in range(20):
         sound = Packet(number, number * 960, True, b"\xfcsound", number * 20.0)
-        whole.take_audio(sound, 100 + number * 20)
-        broken.take_audio(sound._replace(payload="no bytes") if number == 10 else sound, 100 + number * 20)  # type: ignore[arg-type]
+        whole.take_audio(sound, [100.0 + number * 20])
+        nonsense = sound._replace(payload="no bytes")  # type: ignore[arg-type]
+        broken.take_audio(nonsense if number == 10 else sound, [100.0 + number * 20])
     recorder.tick(1_000)
     await recorder.close()
     finished = [event.segment_id for event in told if isinstance(event, SegmentFinished)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.frames import REORDER_MS, Mapping, VideoFrames
-from signaling.rtp import Packet
+from signaling.rtp import Packet, Run
 from signaling.vp8 import descriptor_size, is_keyframe, picture_size, starts_keyframe
 
 KEY = b"\x10\x02\x00\x9d\x01\x2a\x80\x02\xe0\x01"  # P bit clear, start code, 640 × 480
@@ -83,3 +83,34 @@ def test_packets_that_only_pad_do_no_harm() -> None:
     frames.push(*_packet(1, b"\x10" + KEY))
     assert frames.push(*_packet(2, b"")) == []
     assert len(frames.push(*_packet(3, b"\x10" + DELTA))) == 1
+
+
+def _whole(sequence: int, picture: bytes, *, packet_count: int = 3, at_ms: float = 0) -> tuple[Run, float, Mapping]:
+    return Run(sequence, sequence * 3_000, True, packet_count, at_ms, picture), sequence * 1.0, Mapping(0)
+
+
+def test_a_whole_picture_waits_for_what_is_missing_before_it() -> None:
+    frames = VideoFrames()
+    assert [frame.data for frame in frames.push(*_whole(1, KEY))] == [KEY]
+    assert frames.push(*_whole(5, DELTA + b"second")) == []
+    assert frames.push(*_whole(8, DELTA + b"third")) == []
+    shown = frames.push(*_packet(4, b"\x10" + DELTA + b"first"))
+    assert [frame.data for frame in shown] == [DELTA + name for name in (b"first", b"second", b"third")]
+    assert [frame.media_ms for frame in shown[1:]] == [5, 8]
+
+
+def test_a_whole_picture_ends_one_that_was_not_finished() -> None:
+    frames = VideoFrames()
+    frames.push(*_whole(1, KEY))
+    assert frames.push(*_packet(4, b"\x10" + DELTA + b"begun", marker=False)) == []
+    assert [frame.data for frame in frames.push(*_whole(5, DELTA))] == [DELTA]
+    assert frames.push(*_packet(8, b"\x00and no more")) == []
+
+
+def test_whole_pictures_behind_a_loss_are_not_shown_before_a_keyframe() -> None:
+    frames = VideoFrames()
+    frames.push(*_whole(1, KEY))
+    assert frames.push(*_whole(5, DELTA, at_ms=10)) == []
+    assert frames.push(*_whole(8, DELTA, at_ms=REORDER_MS + 20)) == []
+    assert frames.wants_keyframe
+    assert [frame.keyframe for frame in frames.push(*_whole(11, KEY, at_ms=REORDER_MS + 30))] == [True]
