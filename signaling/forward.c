@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,7 +25,7 @@ enum {
     TRAILER = 16 + 128,   /* what libsrtp may add */
     FIXED = 12,
     RUN = 64,
-    STAY_MS = 2,
+    STAY_MS = 3,
     PAUSE_US = 400,
     WINDOW_MS = 100,
     DENSE = 150, /* packets in a window: five calls */
@@ -444,17 +443,17 @@ static int is_dense(port *at, int32_t count, double now_ms)
     return at->dense;
 }
 
-/* Drain, and where much is coming stay for what comes next: waking up here costs a fraction of a turn of Python's loop,
-   which has its turn after STAY_MS at the latest, and at once when there is something for it to do. */
+/* Drain, and where much is coming stay for what comes next. Waking up here costs a fraction of a turn of Python's loop,
+   which has its turn after STAY_MS at the latest, and at once when there is something for it to do; and what comes in
+   half a millisecond is read and sent together for a fraction of what it costs one by one. */
 int32_t forward_drain(port *at, table *known, int32_t fd)
 {
     const struct timespec pause = {0, PAUSE_US * 1000};
     double now_ms = clock_ms(at), until_ms = now_ms + STAY_MS;
     int32_t count = drain_once(at, known, fd, now_ms), total = count;
-    while (is_dense(at, count, now_ms) && at->left_count == 0 && at->unsent_count == 0) {
-        struct pollfd wanted = {.fd = fd, .events = POLLIN};
-        if (count < AT_ONCE && ppoll(&wanted, 1, &pause, NULL) <= 0)
-            break;
+    while (is_dense(at, count, now_ms) && count > 0 && at->left_count == 0 && at->unsent_count == 0) {
+        if (count < AT_ONCE)
+            nanosleep(&pause, NULL);
         now_ms = clock_ms(at);
         if (now_ms >= until_ms)
             break;
