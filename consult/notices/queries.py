@@ -70,25 +70,48 @@ where id = $1 and bounced_at is null and dropped_at is null
 returning id
 """
 
-# The link in a mail counts as opened from the first visit by it on.
-LIST_MESSAGES = """
+# What was sent, newest first: how a statement that lists it begins, what it may be narrowed to, and how it ends. What
+# is beside a message is looked up for one page alone. $1 and $2: how many, after how many. The link in a mail counts
+# as opened from the first visit by it on.
+MESSAGES = """
 select m.id, m.appointment_id, m.offer_id, m.kind, m.channel, m.audience, m.person, m.recipient, m.about_at, m.sequence,
        m.again_of, m.tries, m.queued_at, m.sent_at, m.failed_at, m.failure, m.bounced_at, m.bounce_status, m.dropped_at,
        a.number, s.name as again_by_name, m.invitation_id is not null as has_link,
        (select min(v.opened_at) from visits v where v.invitation_id = m.invitation_id) as link_opened_at
-from mails m
+from (
+  select * from mails
+"""
+OF_STATE = """case when bounced_at is not null then 'bounced' when sent_at is not null then 'sent'
+  when dropped_at is not null then 'dropped' when failed_at is not null then 'failed' else 'waiting' end"""
+OF_NUMBER = "appointment_id = (select id from appointments where number = $3)"
+LINK_OPENED = "exists (select from visits v where v.invitation_id = mails.invitation_id)"
+ONE_PAGE = """
+  order by queued_at desc, id limit $1 offset $2
+) m
 left join appointments a on a.id = m.appointment_id
 left join staff s on s.id = m.again_by
-where ($1::text is null or $1 = case
-         when m.bounced_at is not null then 'bounced' when m.sent_at is not null then 'sent'
-         when m.dropped_at is not null then 'dropped' when m.failed_at is not null then 'failed' else 'waiting' end)
-  and ($2::bigint is null or a.number = $2)
-  and ($3::boolean is null or $3 = (m.invitation_id is not null
-       and exists (select from visits v where v.invitation_id = m.invitation_id)))
-  and ($3::boolean is null or m.invitation_id is not null)
 order by m.queued_at desc, m.id
-limit $4 offset $5
 """
+
+LIST_MESSAGES = MESSAGES + ONE_PAGE
+
+LIST_MESSAGES_OF_STATE = MESSAGES + "where " + OF_STATE + " = $3" + ONE_PAGE
+
+LIST_MESSAGES_OPENED = MESSAGES + "where invitation_id is not null and " + LINK_OPENED + ONE_PAGE
+
+LIST_MESSAGES_NOT_OPENED = MESSAGES + "where invitation_id is not null and not " + LINK_OPENED + ONE_PAGE
+
+LIST_MESSAGES_OF_NUMBER = (
+    MESSAGES
+    + "where "
+    + OF_NUMBER
+    + " and ($4::text is null or $4 = "
+    + OF_STATE
+    + ") and ($5::boolean is null or invitation_id is not null and $5 = "
+    + LINK_OPENED
+    + ")"
+    + ONE_PAGE
+)
 
 
 async def insert_mail(
@@ -151,7 +174,14 @@ async def list_messages(
     offset: int,
 ) -> list[MessageLine]:
     """Return messages, newest first. link_opened: only those with a link, opened or not; None: all."""
-    rows = await conn.fetch(LIST_MESSAGES, state, number, link_opened, limit, offset)
+    if number is not None:
+        rows = await conn.fetch(LIST_MESSAGES_OF_NUMBER, limit, offset, number, state, link_opened)
+    elif state is not None:
+        rows = await conn.fetch(LIST_MESSAGES_OF_STATE, limit, offset, state)
+    elif link_opened is not None:
+        rows = await conn.fetch(LIST_MESSAGES_OPENED if link_opened else LIST_MESSAGES_NOT_OPENED, limit, offset)
+    else:
+        rows = await conn.fetch(LIST_MESSAGES, limit, offset)
     return [
         MessageLine(_mail(row), row["number"], row["has_link"], row["link_opened_at"], row["again_by_name"])
         for row in rows

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 routes = web.RouteTableDef()
 
-MAX_PAGE = 1000
+MAX_PAGE = 20_000  # a million messages
 NOT_A_NUMBER = N_("An appointment's number has digits alone.")
 OPENED, NOT_OPENED = "opened", "not_opened"
 
@@ -68,7 +68,7 @@ async def show_messages(request: web.Request) -> web.Response:
         "lines": [(line, say_reason(line.mail, words)) for line in lines],
         "asked": asked,
         "errors": {"number": words.gettext(NOT_A_NUMBER)} if asked.wrong_number else {},
-        "older": asked.query(asked.page + 1) if has_older else "",
+        "older": asked.query(asked.page + 1) if has_older and asked.page < MAX_PAGE else "",
         "newer": asked.query(asked.page - 1) if asked.page > 1 else None,
         "may_send": may(staff.role, Action.ISSUE_LINK),
         "zone": staff.time_zone,
@@ -148,7 +148,7 @@ def _filter(request: web.Request) -> Filter:
     return Filter(
         show=show if show in {*MailState, OPENED, NOT_OPENED} else "",
         number=number,
-        page=min(max(1, int(page)), MAX_PAGE) if page.isascii() and page.isdigit() and len(page) < 5 else 1,
+        page=min(max(1, int(page)), MAX_PAGE) if page.isascii() and page.isdigit() and len(page) < 10 else 1,
         wrong_number=bool(number) and read_number(number) is None,
     )
 

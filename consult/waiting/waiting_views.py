@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,18 +21,19 @@ from consult.waiting.list_words import wanted
 from consult.waiting.model import EntryLine, OfferDetails
 from consult.waiting.web_taking import send_out, tell_taken
 from consult.web.forms import read_form
-from consult.web.params import uuid_in_path
+from consult.web.params import number_in_query, uuid_in_path
 from consult.web.render import reader_words, render
 from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
 
 WITHDRAW = "withdraw"
+PAGE_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ListLine:
-    """One line of the page. may_rise, may_sink: whether it can change places with the one above or below."""
+    """One line of the list. may_rise, may_sink: whether it can change places with the one above or below."""
 
     number: int
     line: EntryLine
@@ -145,6 +146,8 @@ async def _render_list(request: web.Request, staff: Staff, *, is_lost: bool = Fa
         names = {one.id: one.name for one in await people.list_experts(conn)}
     words = reader_words(request)
     urgent = [line.entry.is_urgent for line in lines]
+    page = _page_of(request, lines)
+    first = (page - 1) * PAGE_LENGTH
     rows = [
         ListLine(
             number=place + 1,
@@ -154,10 +157,12 @@ async def _render_list(request: web.Request, staff: Staff, *, is_lost: bool = Fa
             may_rise=place > 0 and urgent[place - 1] is urgent[place],
             may_sink=place + 1 < len(lines) and urgent[place + 1] is urgent[place],
         )
-        for place, line in enumerate(lines)
+        for place, line in enumerate(lines[first : first + PAGE_LENGTH], first)
     ]
     values: dict[str, Any] = {
         "rows": rows,
+        "earlier": page - 1,
+        "later": page + 1 if len(lines) > first + PAGE_LENGTH else 0,
         "zone": staff.time_zone,
         "now": now,
         "is_lost": is_lost,
@@ -167,6 +172,16 @@ async def _render_list(request: web.Request, staff: Staff, *, is_lost: bool = Fa
     return render(request, "staff/waiting.html", values, status=status)
 
 
+def _page_of(request: web.Request, lines: Sequence[EntryLine]) -> int:
+    """Return which page is asked for, by ?page= or by ?entry= on it; the last one if there are not so many."""
+    pages = max(1, -(-len(lines) // PAGE_LENGTH))
+    asked = request.query.get("entry", "")
+    for place, line in enumerate(lines):
+        if str(line.entry.id) == asked:
+            return place // PAGE_LENGTH + 1
+    return min(max(1, number_in_query(request, "page") or 1), pages)
+
+
 def _to_list(entry_id: WaitEntryId | None) -> web.Response:
-    place = "/waiting" if entry_id is None else f"/waiting#entry-{entry_id}"
+    place = "/waiting" if entry_id is None else f"/waiting?entry={entry_id}#entry-{entry_id}"
     return web.Response(status=303, headers={"Location": place})

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Locator, Page, Request, Route, expect
+from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
 from consult.availability import service as availability
 from consult.availability.model import WorkingBlock
@@ -386,25 +387,74 @@ async def test_an_appointment_is_moved_by_keyboard_alone_and_told_to_who_does_no
         assert await where_it_is(house, booked) == (0, starts_at, 1)
 
 
-async def test_what_somebody_else_moved_meanwhile_is_told_and_shown(working: Server) -> None:
+async def test_two_move_one_appointment_in_the_week_by_hand_and_by_keyboard_and_the_second_is_told(
+    working: Server,
+) -> None:
     house = await settle(working)
-    booked = await house.book(house.hour + timedelta(hours=2))
-    async with board(working) as page:
-        await page.get_by_role("link", name="Move Ana Ribeiro").focus()
-        await page.keyboard.press("Enter")
-        await page.locator(".slot-target button:focus").press("Enter")
-        question = page.get_by_role("dialog")
-        await expect(question).to_be_visible()
-        elsewhere = house.hour + timedelta(hours=3)
-        async with working.app[POOL].acquire() as conn:
-            await scheduling.move(
-                conn, booked.id, elsewhere, sequence=0, by=house.scheduler, now=utc_now(),
-                expert_id=house.experts[1], outside_hours=True,
-            )  # fmt: skip
-        await question.get_by_role("button", name="Move it").click()
-        await expect(question.get_by_role("alert")).to_be_visible()
-        await expect(question).to_contain_text("Somebody else changed this appointment meanwhile.")
-        await question.get_by_role("link", name="Leave it where it is").click()
-        moved = page.locator(f"[data-expert='{house.experts[1]}'] .slot", has_text="Ana Ribeiro")
-        await expect(moved).to_be_visible()
-        assert await where_it_is(house, booked) == (1, elsewhere, 1)
+    local = house.hour.astimezone(ZoneInfo(zone_where_it_is_noon(house.now)))
+    monday = house.hour + timedelta(days=7 - local.weekday())
+    booked = await house.book(monday)
+    days = [(local + timedelta(days=7 - local.weekday() + number)).date() for number in range(7)]
+    path = f"/board?view=week&day={days[0]}"
+    async with board(working, path) as mine, open_quiet_page(of(mine), DESKTOP) as theirs:
+        await theirs.goto(f"{working.url}/sign-in")
+        await sign_in(theirs, SCHEDULER, PASSWORD)
+        await theirs.goto(working.url + path)
+        await theirs.get_by_role("link", name="Move Ana Ribeiro").focus()
+        await theirs.keyboard.press("Enter")
+        focused = theirs.locator(".slot-target button:focus")
+        await expect(focused).to_contain_text("Dr Sabine Brandt")
+        await theirs.keyboard.press("ArrowRight")
+        assert await day_of(focused) == str(days[1]), "the next day"
+        nearby = datetime.fromisoformat(await focused.get_attribute("data-target") or "") - monday - timedelta(days=1)
+        assert abs(nearby) < timedelta(minutes=45), "at about the same time of day"
+        await theirs.keyboard.press("Enter")
+        stale = theirs.get_by_role("dialog")
+        await expect(stale).to_contain_text("Move this call?")
+
+        block = mine.locator(".slot[data-move]", has_text="Ana Ribeiro")
+        await block.scroll_into_view_if_needed()
+        await mine.mouse.move(*await centre(block))
+        await mine.mouse.down()
+        await mine.mouse.move(*[place + 12 for place in await centre(block)], steps=3)
+        target = mine.locator(f"[data-day-of-week='{days[2]}'] .slot-target button").first
+        await expect(target).to_be_visible()
+        await check_look(mine, "boards dragging week", small_targets=True)
+        starts_at = datetime.fromisoformat(await target.get_attribute("data-target") or "")
+        await mine.mouse.move(*await centre(target), steps=8)
+        await mine.mouse.up()
+        await mine.get_by_role("dialog").get_by_role("button", name="Move it").click()
+        moved = f"[data-day-of-week='{days[2]}'] .slot[data-move]"
+        await expect(mine.locator(moved, has_text="Ana Ribeiro")).to_be_visible()
+        assert (await where_it_is(house, booked))[1:] == (starts_at, 1)
+
+        await stale.get_by_role("button", name="Move it").click()
+        await expect(stale.get_by_role("alert")).to_contain_text("Somebody else changed this appointment meanwhile.")
+        await expect(stale.get_by_role("button", name="Move it")).to_be_hidden()
+        assert (await where_it_is(house, booked))[1:] == (starts_at, 1), "what the first one chose stands"
+        await stale.get_by_role("link", name="Leave it where it is").click()
+        await expect(theirs.locator(moved, has_text="Ana Ribeiro")).to_be_visible()
+        await theirs.get_by_role("link", name="Move Ana Ribeiro").focus()
+        await theirs.keyboard.press("Enter")
+        await expect(focused).to_be_visible()
+        at_first = await day_of(focused)
+        await theirs.keyboard.press("ArrowLeft")
+        assert await day_of(focused) == str(days[1]) < at_first
+        again_at = datetime.fromisoformat(await focused.get_attribute("data-target") or "")
+        await theirs.keyboard.press("Enter")
+        await theirs.get_by_role("dialog").get_by_role("button", name="Move it").press("Enter")
+        await expect(theirs.locator("[data-said]")).to_contain_text("Ana Ribeiro moved to")
+        assert (await where_it_is(house, booked))[1:] == (again_at, 2)
+        await expect(mine.locator(f"[data-day-of-week='{days[1]}'] .slot", has_text="Ana Ribeiro")).to_be_visible()
+
+
+def of(page: Page) -> Browser:
+    """The browser of a page."""
+    assert page.context.browser is not None
+    return page.context.browser
+
+
+async def day_of(button: Locator) -> str:
+    """The day of the week's board in which a free time stands."""
+    day: str = await button.evaluate("(one) => one.closest('[data-day-of-week]').dataset.dayOfWeek")
+    return day
