@@ -1,12 +1,12 @@
 """Events for a gateway that sends text messages, signed as Standard Webhooks: whom to tell what kind of thing.
 
 The gateway writes the words. It gets no name, no link and nothing clinical. Its address is the operator's choice;
-unless they say so, nothing is sent to an address of their own network, whatever a name resolves to.
+unless they say so, no connection is opened to an address of their own network, whatever a name resolves to and however
+an address is written: it is looked at where the socket is made.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,12 +17,10 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
 import structlog
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from consult import jobs
@@ -37,6 +35,8 @@ log = structlog.get_logger()
 EVENT = "message.due"
 ANSWER_WITHIN_S = 10.0
 GONE_STATUS = 410  # the receiver wants no more of these (Standard Webhooks)
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: how a host without IPv4 reaches one
 
 
 class EventNotTaken(Exception):
@@ -65,13 +65,11 @@ async def deliver(settings: Settings, event_id: str, body: bytes, now: datetime)
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": sign(settings.webhook_secret, event_id, now, body),
     }
-    resolver: AbstractResolver = ThreadedResolver() if settings.webhook_private else _PublicResolver()
-    if not settings.webhook_private and _is_private_literal(urlsplit(settings.webhook_url).hostname or ""):
-        raise EventNotTaken("PrivateAddress")
+    socket_factory = None if settings.webhook_private else _public_socket
     try:
         async with (
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=resolver, limit=4),
+                connector=aiohttp.TCPConnector(resolver=ThreadedResolver(), limit=4, socket_factory=socket_factory),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -173,27 +171,22 @@ def _written(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-class _PublicResolver(AbstractResolver):
-    """Finds public addresses alone: what it returns is what is connected to, so a name cannot change in between."""
-
-    def __init__(self) -> None:
-        self._inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await asyncio.wait_for(self._inner.resolve(host, port, family), ANSWER_WITHIN_S)
-        public = [one for one in found if ipaddress.ip_address(one["host"]).is_global]
-        if not public:
-            raise OSError("no public address")
-        return public
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-def _is_private_literal(host: str) -> bool:
+def is_public(address: str) -> bool:
+    """Whether an address is one of the Internet. Of IPv6 what is handed out there, and what stands for such an IPv4."""
     try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
+        ip = ipaddress.ip_address(address)
+    except ValueError:  # 127.1 is no address to us, but is one to the system
         return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    if ip in _NAT64:
+        return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip in _GLOBAL_UNICAST and ip.is_global and (ip.sixtofour is None or is_public(str(ip.sixtofour)))
+
+
+def _public_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket for an address that is about to be connected to. Raises OSError if it is not a public one."""
+    family, kind, protocol, _name, place = info
+    if not is_public(place[0]):
+        raise OSError("not a public address")
+    return socket.socket(family, kind, protocol)

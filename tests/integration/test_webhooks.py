@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -158,19 +159,39 @@ async def test_gone_ends_the_event_and_an_unreachable_gateway_does_not(
 
 
 @pytest.mark.parametrize(
-    "url", ["https://127.0.0.1:{port}/", "https://localhost:{port}/", "https://[::1]:{port}/", "https://10.0.0.1/"]
+    "url",
+    [
+        "https://127.0.0.1:{port}/",
+        "https://localhost:{port}/",
+        "https://[::1]:{port}/",
+        "https://10.0.0.1/",
+        "https://[::ffff:127.0.0.1]:{port}/",
+        "https://\uff11\uff12\uff17.0.0.1:{port}/",  # digits as wide as letters, which address libraries make plain
+        "https://0x7f.1:{port}/",
+        "https://127.1:{port}/",
+    ],
 )
-async def test_nothing_is_sent_to_a_private_address_unless_the_operator_says_so(
+async def test_no_connection_is_opened_to_a_private_address_unless_the_operator_says_so(
     database: Database, make_settings: Callable[..., Settings], url: str
 ) -> None:
     await book(database)
     (payload,) = await payloads(database)
-    async with gateway() as there:
-        port = there.url.rpartition(":")[2].partition("/")[0]
+    opened: list[bool] = []
+
+    def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(True)
+        writer.close()
+
+    async with await asyncio.start_server(note, "127.0.0.1", 0) as there:
+        port = there.sockets[0].getsockname()[1]
         settings = make_settings(webhook_url=url.format(port=port), webhook_secret=KEY)
         with pytest.raises(EventNotTaken):
             await EventSender(database.pool, settings)(payload)
-        assert there.taken == []
+        assert opened == []
+        settings = make_settings(webhook_url=f"https://127.0.0.1:{port}/", webhook_secret=KEY, webhook_private=True)
+        with pytest.raises(EventNotTaken):
+            await EventSender(database.pool, settings)(payload)
+        assert opened, "there is somebody to connect to"
 
 
 async def test_an_event_that_was_given_up_is_sent_again_by_a_button(

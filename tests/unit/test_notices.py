@@ -33,6 +33,7 @@ from consult.notices.reminders import (
     due,
     why_not,
 )
+from consult.notices.webhooks import is_public
 
 START = datetime(2026, 3, 31, 13, 30, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=60)
@@ -220,3 +221,21 @@ def test_a_guest_is_told_of_the_end_if_they_were_told_of_the_beginning() -> None
     assert why(MailKind.CANCELLATION, 0, cancelled=True) is None
     assert why(MailKind.CANCELLATION, None, again=True) is None, "staff asked for it"
     assert why(MailKind.CHANGE, 0) == WITHDRAWN
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1", "64:ff9b::808:808", "2002:808:808::1"])
+def test_an_address_of_the_internet_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "127.1",
+        "2130706433", "localhost", "", "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "fe80::1",
+        "fe80::1%lo", "fd00::1", "fec0::1", "ff02::1", "2001:db8::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::1", "2002:a00:1::1",
+    ],
+)  # fmt: skip
+def test_an_address_of_somebodys_own_network_is_not_public_however_it_is_written(address: str) -> None:
+    assert not is_public(address)
