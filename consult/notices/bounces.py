@@ -12,7 +12,6 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import Message
-from email.utils import getaddresses
 
 import asyncpg
 
@@ -43,9 +42,12 @@ def bounce_address(address: str, mail_id: MailId) -> str:
 
 def read_report(data: bytes) -> Bounce | None:
     """Return what a report says, None if it is not one of a mail of ours that failed for good."""
-    report = email.message_from_bytes(data[:MAX_REPORT_BYTES])
-    statuses = _failed(report)
-    mail_id = _mail_of(report)
+    try:
+        report = email.message_from_bytes(data[:MAX_REPORT_BYTES])
+        statuses = _failed(report)
+        mail_id = _mail_of(report)
+    except RecursionError:  # hundreds of parts within each other: no mail server writes that
+        return None
     if mail_id is None or not statuses:
         return None
     return Bounce(mail_id, statuses[0])
@@ -74,8 +76,8 @@ def _failed(report: Message) -> list[str]:
 def _mail_of(report: Message) -> MailId | None:
     """By the address that the report came to, or by the headers of the mail that it gives back."""
     for header in _WHERE_TO:
-        for _name, address in getaddresses([str(value) for value in report.get_all(header, [])]):
-            if found := _HEX.search(address):
+        for value in report.get_all(header, []):
+            if found := _HEX.search(str(value)):
                 return MailId(uuid.UUID(hex=found[1]))
     for part in report.walk():
         if part.get_content_type() in _GIVES_BACK and (found := _OUR_ID.search(_message_id(part))):

@@ -102,3 +102,24 @@ def test_a_mail_that_was_given_up_after_days_counts_as_failed() -> None:
 )
 def test_what_is_no_report_of_a_mail_of_ours_changes_nothing(data: bytes) -> None:
     assert read_report(data) is None
+
+
+def _within_each_other(count: int) -> bytes:
+    return b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _within_each_other(5000),
+        b"Content-Type: message/rfc822\n\n" * 30_000,
+        b"To: " + b"(" * 500_000 + b"\n\nx",
+        b"To: " + b"<" * 500_000 + b"\n\nx",
+        b"To: \xff\xfe@a\nContent-Type: \xff/\xff\n\n",
+        b"Content-Type: text/rfc822-headers; charset=nothing\n\nmessage-id:" + b"\n" * 900_000,
+        b"Content-Type: message/delivery-status\n\n" + b"Action: failed\nStatus: 5.1.1\n\n" * 30_000,
+    ],
+    ids=["nested parts", "nested mails", "comments", "brackets", "no text", "line ends", "recipients"],
+)
+def test_a_report_that_is_an_attack_is_about_no_mail(data: bytes) -> None:
+    assert read_report(data) is None
