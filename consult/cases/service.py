@@ -36,6 +36,8 @@ NAME_MISSING = N_("Write the patient's name.")
 DIAGNOSIS_MISSING = N_("Write what the diagnosis is, in a few words.")
 TOO_LONG = N_("This is too long. Please write it shorter.")
 EMAIL_WRONG = N_("This does not look like an e-mail address. It needs a name, an @ and a place: ana@example.org.")
+# To mail programs these mean more than themselves: another address, a group, a comment, an encoded word.
+MEANS_MORE = (" ", ",", ";", ":", "<", ">", "(", ")", "[", "]", '"', "\\", "=?")
 PHONE_WRONG = N_("Please write the number with its country, for example +351 912 345 678.")
 
 
@@ -229,5 +231,5 @@ def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
 
 def looks_like_email(text: str) -> bool:
     name, at, place = text.rpartition("@")
-    plain = text.isprintable() and " " not in text and "," not in text and len(text) <= MAX_EMAIL_CHARS
-    return bool(name and at and place) and plain and "@" not in name
+    plain = text.isprintable() and not any(mark in text for mark in MEANS_MORE) and len(text) <= MAX_EMAIL_CHARS
+    return bool(name and at and all(place.split("."))) and plain and "@" not in name

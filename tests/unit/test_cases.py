@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consult.cases.model import CaseFacts, NextAct, Patient, StepName, StepState, next_act, way_of
+from consult.cases.service import looks_like_email
 from consult.domain.ids import AppointmentId, PatientId
 
 OPENED = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -75,3 +83,39 @@ def test_after_the_call_the_server_files_and_then_the_expert_writes() -> None:
 def test_a_running_call_is_what_happens_now() -> None:
     facts = CaseFacts(OPENED, booked_at=OPENED, call_started_at=OPENED)
     assert next_act(facts) is NextAct.CALL_RUNNING
+
+
+@pytest.mark.parametrize(
+    "text", ["ana@example.org", "a.b+c_d'e=f@mail.example.org", "ana@localhost", "josé@example.org"]
+)
+def test_an_address_is_taken(text: str) -> None:
+    assert looks_like_email(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "ana", "@example.org", "ana@", "ana@.org", "ana@example.", "ana@example..org", "ana@b@example.org",
+        "Ana<ana@example.org>", "friends:ana@example.org;", "ana(mine)@example.org", "ana,rui@example.org",
+        '"ana"@example.org', "ana\\@example.org", "=?utf-8?q?ana=0D=0ABcc?=@example.org", "ana@example.org\nBcc:a",
+        "ana\u202e@example.org", "a" * 250 + "@example.org",
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_address_is_refused(text: str) -> None:
+    assert not looks_like_email(text)
+
+
+PIECES = st.sampled_from([*"ab.;:<>()[]\"'\\@=?_-+%é,\r\n\u202e", "=?utf-8?q?", "?=", "=0D=0A", "@x.y", "\nBcc: "])
+
+
+@given(st.lists(PIECES, max_size=5).map("".join) | st.text(max_size=20), st.lists(PIECES, max_size=3).map("".join))
+def test_a_mail_to_whatever_is_taken_goes_there_alone_and_has_no_header_more(name: str, end: str) -> None:
+    text = f"{name}a@x.y{end}"
+    if not looks_like_email(text):
+        return
+    mail = EmailMessage()
+    mail["Subject"], mail["To"] = "A", text
+    mail.set_content("B")
+    assert [one.addr_spec for one in mail["To"].addresses] == [text]
+    sent = email.message_from_bytes(mail.as_bytes(policy=email.policy.SMTPUTF8), policy=email.policy.default)
+    assert sent.keys() == mail.keys()
