@@ -222,7 +222,7 @@ class RoomEndpoint:
         if not sent_at.isascii() or not sent_at.isdigit() or len(sent_at) > 12:
             return False
         fresh = abs(time.time() - int(sent_at)) <= PASSED_ON_LIFETIME_S
-        return fresh and hmac.compare_digest(signature.encode(), self._sign(sent_at).encode())
+        return fresh and hmac.compare_digest(signature.encode(errors="replace"), self._sign(sent_at).encode())
 
     def _sign(self, sent_at: str) -> str:
         return hmac.new(self._passing_key, sent_at.encode(), hashlib.sha256).hexdigest()

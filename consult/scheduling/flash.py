@@ -37,8 +37,13 @@ def keep_link(request: web.Request, response: web.Response, link: IssuedLink, *,
 
 def take_link(request: web.Request, appointment_id: AppointmentId) -> IssuedLink | None:
     """Return the link that the browser brought for this appointment, None if it brought none of ours."""
-    body, _dot, mac = request.cookies.get(_name(request), "").rpartition(".")
-    if not body or not hmac.compare_digest(mac.encode(), _mac(request, appointment_id, body).encode()):
+    brought = request.cookies.get(_name(request), "")
+    body, _dot, mac = brought.rpartition(".")
+    if (
+        not body
+        or not brought.isascii()
+        or not hmac.compare_digest(mac.encode(), _mac(request, appointment_id, body).encode())
+    ):
         return None
     invitation, number, secret, code = body.split(".")
     if read_secret(secret) is None or read_code(code) is None:

@@ -60,7 +60,7 @@ def _proof_of(request: web.Request, token: str) -> str:
 async def require_proof(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.method not in SAFE_METHODS and request.match_info.http_exception is None:
         _check_origin(request)
-        given = (await _given_proof(request)).encode()[:MAX_PROOF_CHARS]
+        given = (await _given_proof(request)).encode(errors="replace")[:MAX_PROOF_CHARS]
         expected = [_proof_of(request, token).encode() for token in _tokens(request)]
         if not any(hmac.compare_digest(given, each) for each in expected):
             raise ProofMissing("proof")

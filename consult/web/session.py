@@ -37,8 +37,9 @@ def cookie_name(settings: Settings, name: str) -> str:
 
 
 def read_cookie(request: web.Request, name: str) -> str | None:
+    """Return the cookie's value, None if there is none or none of ours: those are plain, and any bytes may come."""
     value = request.cookies.get(cookie_name(request.app[SETTINGS], name))
-    return value if value and len(value) <= 200 else None
+    return value if value and value.isascii() and len(value) <= 200 else None
 
 
 def set_cookie(
