@@ -30,6 +30,7 @@ from consult.scheduling import service as scheduling
 
 SEND_MAIL = "send_mail"
 SEND_EVENT = "send_event"
+SEND_NEW_LINKS = "send_new_links"
 # A mail server that is away overnight, or greylists, still gets its mails.
 MAIL_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720, 720))
 EVENT_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 60, 300, 1800, 7200, 18_000, 36_000))
@@ -106,6 +107,23 @@ async def queue_cancellation(conn: asyncpg.Connection, appointment_id: Appointme
     for guest in occasion.guests:
         await _queue(conn, occasion, guest, MailKind.CANCELLATION, now)
     return await _tell_patient(conn, occasion, MailKind.CANCELLATION, now)
+
+
+async def queue_new_links(conn: asyncpg.Connection, appointment_ids: Iterable[AppointmentId]) -> None:
+    """Have the patients of these appointments sent a further link by and by.
+
+    For a stranger's request: whether it is for somebody or for nobody, the same is written, in the same time.
+    """
+    payload = {"request": str(uuid.uuid4()), "appointments": [str(one) for one in appointment_ids]}
+    await jobs.enqueue(conn, SEND_NEW_LINKS, payload)
+
+
+async def send_new_links(conn: asyncpg.Connection, payload: jobs.Payload, now: datetime) -> None:
+    """Queue the mails that a stranger's request asked for, each once however often this is called."""
+    for appointment_id in payload["appointments"]:
+        mail_id = MailId(uuid.uuid5(uuid.UUID(payload["request"]), appointment_id))
+        occasion = await _occasion(conn, AppointmentId(uuid.UUID(appointment_id)))
+        await _queue(conn, occasion, occasion.patient, MailKind.NEW_LINK, now, mail_id=mail_id)
 
 
 async def queue_offer(conn: asyncpg.Connection, offer_id: uuid.UUID, now: datetime) -> None:
@@ -238,13 +256,15 @@ async def _queue(
     now: datetime,
     *,
     about_at: datetime | None = None,
+    mail_id: MailId | None = None,
 ) -> bool:
-    """Queue one mail. False if there is no address, or if it is a reminder that was queued already."""
+    """Queue one mail. False if there is no address, or if this mail or reminder was queued already."""
     if not person.address:
         return False
     async with conn.transaction():
         mail_id = await queries.insert_mail(
             conn,
+            mail_id=mail_id,
             appointment_id=occasion.appointment_id,
             kind=kind,
             audience=person.audience,

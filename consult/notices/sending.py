@@ -34,7 +34,16 @@ from consult.notices.model import (
     OfferToTell,
     PersonToTell,
 )
-from consult.notices.queueing import EVENT_PAUSES, MAIL_PAUSES, SEND_EVENT, SEND_MAIL, queue_due, queue_offer_event
+from consult.notices.queueing import (
+    EVENT_PAUSES,
+    MAIL_PAUSES,
+    SEND_EVENT,
+    SEND_MAIL,
+    SEND_NEW_LINKS,
+    queue_due,
+    queue_offer_event,
+    send_new_links,
+)
 from consult.notices.webhooks import EventSender
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import IssuedLink
@@ -176,8 +185,14 @@ def register_jobs(
     find_offer: FindOffer | None = None,
 ) -> None:
     """Give the worker what this feature does later."""
+
+    async def do_send_new_links(payload: jobs.Payload) -> None:
+        async with pool.acquire() as conn, conn.transaction():
+            await send_new_links(conn, payload, utc_now())
+
     languages = load_languages(folder("locale"), settings.languages)
     worker.handle(SEND_MAIL, MailSender(pool, settings, languages, find_offer=find_offer), pauses=MAIL_PAUSES)
+    worker.handle(SEND_NEW_LINKS, do_send_new_links)
     worker.handle(SEND_EVENT, EventSender(pool, settings), pauses=EVENT_PAUSES)
 
 

@@ -20,6 +20,7 @@ from consult.notices.outbox import Letter
 from consult.notices.queueing import (
     SEND_EVENT,
     SEND_MAIL,
+    SEND_NEW_LINKS,
     fetch_message,
     queue_cancellation,
     queue_change,
@@ -28,8 +29,10 @@ from consult.notices.queueing import (
     queue_guest_withdrawn,
     queue_invitation,
     queue_new_link,
+    queue_new_links,
     queue_offer,
     send_again,
+    send_new_links,
 )
 from consult.notices.sending import FindOffer, MailSender, keep_reminding, register_jobs
 from consult.scheduling import service as scheduling
@@ -39,6 +42,7 @@ __all__ = [
     "MAX_REPORT_BYTES",
     "SEND_EVENT",
     "SEND_MAIL",
+    "SEND_NEW_LINKS",
     "FindOffer",
     "MailSender",
     "fetch_feed",
@@ -61,6 +65,7 @@ __all__ = [
     "request_new_link",
     "revoke_feed",
     "send_again",
+    "send_new_links",
     "take_bounce",
     "write_visit_calendar",
 ]
@@ -71,15 +76,12 @@ PAGE_LENGTH = 50
 async def request_new_link(conn: asyncpg.Connection, number_or_email: str, now: datetime) -> None:
     """Have new links sent to the address on file, if the number or the address is somebody's.
 
-    Returns nothing, whether or not there is anybody: the page says the same to all (SECURITY 4). Callers limit
-    how often.
+    Returns nothing, whether or not there is anybody: the page says the same to all, and takes the same time
+    (SECURITY 4); the mails are a job's. Callers limit how often.
     """
     typed = number_or_email.strip()[:254]
     number, address = (None, typed) if "@" in typed else (scheduling.read_number(typed), "")
-    if number is None and not address:
-        return
-    for appointment_id in await scheduling.find_for_new_link(conn, number=number, email=address, now=now):
-        await queue_new_link(conn, appointment_id, now)
+    await queue_new_links(conn, await scheduling.find_for_new_link(conn, number=number, email=address, now=now))
 
 
 async def list_messages(

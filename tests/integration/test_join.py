@@ -14,6 +14,7 @@ from consult.scheduling import service as scheduling
 from consult.scheduling.model import IssuedLink
 from tests.conftest import Server
 from tests.integration.clinic import book_one, open_clinic
+from tests.integration.test_outbox import send_asked_for
 
 JSON = {"Accept": "application/json"}
 CLOSED = "This link no longer opens."
@@ -145,6 +146,7 @@ async def test_asking_for_a_new_link_gets_the_same_reply_whoever_asks(
     assert all(reply == replies[0] for reply in replies)
     assert replies[0][0] == 200 and "Look into your mail." in replies[0][1]
     async with server.app[POOL].acquire() as conn:
+        assert await send_asked_for(conn) == 5
         assert await conn.fetchval("select count(*) from mails where kind = 'new_link'") == 2
 
 
