@@ -25,6 +25,8 @@ from appointments a join cases c on c.id = a.case_id join patients p on p.id = c
 where a.id = $1
 """
 
+LOCK_APPOINTMENT = "select from appointments where id = $1 for no key update"
+
 REVOKE_INVITATIONS = """
 update invitations set revoked_at = $2
 where appointment_id = $1 and revoked_at is null and ($3::uuid is null or person_id = $3)
@@ -108,6 +110,11 @@ where v.token_hash = $1 and v.ended_at is null and i.revoked_at is null and a.ca
 async def fetch_invitee(conn: asyncpg.Connection, appointment_id: AppointmentId) -> Any:
     """The appointment's patient and number: patient_id, name, number, cancelled_at; None if there is no appointment."""
     return await conn.fetchrow(FETCH_INVITEE, appointment_id)
+
+
+async def lock_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> None:
+    """Have others who invite to it, or change it, wait until this transaction ends."""
+    await conn.execute(LOCK_APPOINTMENT, appointment_id)
 
 
 async def insert_invitation(

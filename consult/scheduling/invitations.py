@@ -85,7 +85,8 @@ async def invite_guest(
 ) -> IssuedLink:
     """Return the first link of somebody besides the patient. Raises InvalidInput or NotFound.
 
-    email: where they get mails about the appointment, if anywhere; who calls has the first one sent.
+    email: where they get mails about the appointment, if anywhere; who calls has the first one sent. To be called within
+    a transaction, so that of several who are invited at once none is one too many.
     """
     email = email.strip()
     wrong: dict[str, str] = {}
@@ -97,6 +98,8 @@ async def invite_guest(
         wrong["guest_role"] = N_("Please choose as what this person comes.")
     if email and not cases.looks_like_email(email):
         wrong["guest_email"] = cases.EMAIL_WRONG
+    if not wrong:
+        await queries.lock_appointment(conn, appointment_id)
     if not wrong and sum(one.is_guest for one in await list_invited(conn, appointment_id)) >= MAX_GUESTS:
         wrong["guest_name"] = N_("Four more people are invited already. Withdraw the link of one first.")
     if wrong:

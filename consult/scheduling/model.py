@@ -188,7 +188,7 @@ class IssuedLink:
 class Moved:
     """An appointment after its move. was: before it. link: the patient's new one. guest_links: by person_id.
 
-    lost: the person_ids whose earlier links ended; who is in the room with one has to be removed by RemovePerson.
+    lost: the person_ids whose earlier links ended.
     """
 
     appointment: Appointment
@@ -196,6 +196,12 @@ class Moved:
     link: IssuedLink
     guest_links: dict[str, IssuedLink]
     lost: list[str]
+
+    @property
+    def people_out(self) -> tuple[str, ...]:
+        """Who has to be removed from the room by RemovePerson: whose links ended, and experts who were replaced."""
+        replaced = sorted(set(self.was.expert_ids) - set(self.appointment.expert_ids))
+        return (*(f"person:{one}" for one in self.lost), *(f"staff:{one}" for one in replaced))
 
 
 @dataclass(frozen=True, slots=True)

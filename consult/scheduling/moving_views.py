@@ -20,7 +20,7 @@ from consult.scheduling import service
 from consult.scheduling.flash import keep_link
 from consult.scheduling.model import AppointmentDetails
 from consult.scheduling.offers_web import CHOOSE_EXPERT, REFUSED, list_offers, nearest_of, wanted_start
-from consult.scheduling.room_web import close_room, send_out
+from consult.scheduling.room_web import close_room, send_out_after_move
 from consult.waiting import service as waiting
 from consult.web.forms import Form, read_form
 from consult.web.params import uuid_in_path
@@ -78,7 +78,7 @@ async def move(request: web.Request) -> web.Response:
             except (MovedMeanwhile, AppointmentStarted) as no:
                 refused = no
             else:
-                await send_out(request, appointment_id, moved.lost)
+                await send_out_after_move(request, moved)
                 response = web.Response(status=303, headers={"Location": f"/appointments/{appointment_id}"})
                 keep_link(request, response, moved.link)
                 return response

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from consult.domain.ids import AppointmentId
 from consult.keys import BUS
+from consult.scheduling.model import Moved
 from signaling.events import CloseRoom, RemovePerson
 
 
@@ -15,6 +16,12 @@ async def send_out(request: web.Request, appointment_id: AppointmentId, person_i
     """Send out whoever is in the room by a link that ended."""
     for person in person_ids:
         await request.app[BUS].order(RemovePerson(str(appointment_id), f"person:{person}", "expired"))
+
+
+async def send_out_after_move(request: web.Request, moved: Moved) -> None:
+    """Send out whoever is in the room by a link that ended, and experts who were replaced: the call is not theirs."""
+    for person in moved.people_out:
+        await request.app[BUS].order(RemovePerson(str(moved.appointment.id), person, "expired"))
 
 
 async def close_room(request: web.Request, appointment_id: AppointmentId, person_ids: Iterable[str]) -> None:

@@ -52,12 +52,13 @@ async def list_times(conn: asyncpg.Connection, appointment: Appointment, now: da
 
 
 async def hold_time(conn: asyncpg.Connection, appointment: Appointment, starts_at: datetime, *, now: datetime) -> Hold:
-    """Keep a time for the patient while they decide, in place of any that was kept before.
+    """Keep a time for the patient while they decide, in place of any that was kept before: one link keeps one time.
 
     Raises ChangesClosed, SlotTaken, SlotInPast, SlotOutsideHours, RoomsFull.
     """
     await _refuse_when_closed(conn, appointment, now)
     async with conn.transaction():
+        await queries.lock_holds(conn, appointment.id)
         await give_back(conn, appointment.id, now)
         return await scheduling.hold(
             conn,

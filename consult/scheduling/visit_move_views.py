@@ -30,7 +30,7 @@ from consult.notices import service as notices
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes as changes
 from consult.scheduling.model import AppointmentDetails, Hold, Visit
-from consult.scheduling.room_web import send_out
+from consult.scheduling.room_web import send_out_after_move
 from consult.scheduling.visit_days import by_day, local_day, month_of, time_choices
 from consult.scheduling.visit_own_views import hint_of
 from consult.scheduling.visit_patient import find_left_visit, for_patients, lead_on, read_own_form, require_patient, to
@@ -162,7 +162,7 @@ async def say_yes(request: web.Request) -> web.Response:
         if isinstance(refused, (HoldExpired, *CANNOT_BE_HAD)):
             return await _show_refused(request, visit, refused, None)
         raise
-    await send_out(request, visit.appointment_id, moved.lost)
+    await send_out_after_move(request, moved)
     return _go_on(request, new_token)
 
 

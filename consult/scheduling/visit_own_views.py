@@ -87,6 +87,10 @@ async def say_needs(request: web.Request, visit: Visit) -> web.Response:
         form.wrong("needs_note", N_("Please write which language you speak."))
     if now >= visit.starts_at:
         form.wrong("needs", N_("The call has begun, so this stays as it is. Please say it in the call."))
+    try:
+        await request.app[LIMITER].hit("needs", address=client_address(request), account=str(visit.appointment_id))
+    except TooManyTries as many:
+        form.wrong("needs", many.message)
     if form.errors:
         return await _show_needs(request, visit, form=form, status=422)
     async with request.app[POOL].acquire() as conn, conn.transaction():

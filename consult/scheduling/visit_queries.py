@@ -48,6 +48,10 @@ select coalesce((
 ), false)
 """
 
+# Two times that are asked for at once would both be kept: none of the two requests sees the other's yet. Taken before
+# experts' locks, by nobody who holds one.
+LOCK_HOLDS = "select pg_advisory_xact_lock(hashtextextended('holds:' || $1::text, 0))"
+
 # What the wait list keeps for somebody is not the patient's own choice, and is not given back with it.
 LIST_OPEN_HOLDS = """
 select h.id from holds h
@@ -96,6 +100,11 @@ async def has_carried_on(conn: asyncpg.Connection, token_hash: bytes, issued_aft
 
 async def was_moved_by_patient(conn: asyncpg.Connection, appointment_id: AppointmentId) -> bool:
     return bool(await conn.fetchval(WAS_MOVED_BY_PATIENT, appointment_id))
+
+
+async def lock_holds(conn: asyncpg.Connection, appointment_id: AppointmentId) -> None:
+    """Let nobody else keep or give back times for this appointment's patient until the transaction ends."""
+    await conn.execute(LOCK_HOLDS, str(appointment_id))
 
 
 async def list_open_holds(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[HoldId]:

@@ -51,8 +51,8 @@ class Answered:
     """details: the offer as it was. is_lost: the time was gone after all, and nothing was changed by the answer.
 
     appointment, link: of the time that was taken; None the second time. is_move: another time was given for it.
-    people_out: the person_ids whose earlier links ended; who is in the room with one has to be removed. has_guests:
-    guests are among them who need new links and get no mail.
+    people_out: as of a move, who has to be removed from the room. has_guests: guests are among them who need new links
+    and get no mail.
     """
 
     details: OfferDetails
@@ -237,7 +237,7 @@ async def _take(conn: asyncpg.Connection, details: OfferDetails, now: datetime, 
             appointment=moved.appointment,
             link=moved.link,
             is_move=True,
-            people_out=tuple(moved.lost),
+            people_out=moved.people_out,
             has_guests=any(one.is_guest and not one.email for one in invited),
         )
     await offer_queries.end_offer(conn, offer.id, Outcome.TAKEN, now)

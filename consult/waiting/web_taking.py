@@ -23,9 +23,9 @@ async def tell_taken(conn: asyncpg.Connection, answered: Answered, now: datetime
 
 
 async def send_out(request: web.Request, answered: Answered) -> None:
-    """Send out who is in a room with a link that ended by the move."""
+    """Send out who is in a room with a link that ended by the move, or whom another expert replaced."""
     if answered.appointment is None:
         return
     room_id = str(answered.appointment.id)
     for person in answered.people_out:
-        await request.app[BUS].order(RemovePerson(room_id, f"person:{person}", "expired"))
+        await request.app[BUS].order(RemovePerson(room_id, person, "expired"))

@@ -20,6 +20,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "hold": {"address": "120/hour", "account": "40/hour"},
     "invite": {"address": "60/hour", "account": "20/hour"},
     "calendar": {"address": "60/hour"},
+    "needs": {"address": "120/hour", "account": "40/hour"},
     "wish": {"address": "60/hour", "account": "20/hour"},
     "demo": {"address": "120/minute"},
 }
