@@ -85,8 +85,8 @@ async def invite_guest(
 ) -> IssuedLink:
     """Return the first link of somebody besides the patient. Raises InvalidInput or NotFound.
 
-    email: where they get mails about the appointment, if anywhere; who calls has the first one sent. To be called within
-    a transaction, so that of several who are invited at once none is one too many.
+    email: where they get mails about the appointment, if anywhere; who calls has the first one sent. To be called
+    within a transaction, so that of several who are invited at once none is one too many.
     """
     email = email.strip()
     wrong: dict[str, str] = {}

@@ -258,6 +258,39 @@ def check_headers(pattern: str, headers: Any) -> None:
         assert "no-store" in kept, pattern
 
 
+MARKUP = "\"'><img src=x onerror=alert(1)>"
+WRITTEN_BY_PEOPLE = (
+    ("patients", "name"), ("staff", "name"), ("staff", "specialty"), ("cases", "diagnosis"), ("cases", "plan"),
+    ("cases", "history"), ("cases", "referring_physician"), ("questions", "text"), ("records", "title"),
+    ("invitations", "name"), ("segments", "name"), ("wait_entries", "note"), ("appointments", "needs_note"),
+    ("appointment_changes", "reason"),
+)  # fmt: skip
+BOARDS = ("GET /board?view=week", "GET /board?view=month", "GET /today?view=week")
+
+
+async def test_what_people_write_is_words_on_every_page(server: Server, database: Database, town: Town) -> None:
+    for table, column in WRITTEN_BY_PEOPLE:
+        await database.pool.execute(f"update {table} set {column} = $1", MARKUP)
+    await database.pool.execute(
+        "insert into conditions (code, name, specialty) select 'markup', $1, min(code) from specialties", MARKUP
+    )
+    views = {f"{method} {pattern}" for method, pattern in routes_of(server) if method == "GET"}
+    said_by: set[str] = set()
+    async with aiohttp.ClientSession(server.url, cookie_jar=aiohttp.DummyCookieJar()) as client:
+        for view in sorted(views - {"GET /socket", "GET /board/events", "GET /outbox/{name}"} | set(BOARDS)):
+            pattern = view.removeprefix("GET ")
+            for persona in sorted(SERVES[view.partition("?")[0]]):
+                headers = town.headers_of(persona, server.settings) | {"Accept": "text/html"}
+                async with client.get(address(town, pattern), headers=headers, allow_redirects=False) as answer:
+                    if answer.content_type != "text/html":
+                        continue
+                    text = await answer.text()
+                assert "<img src=x" not in text, (view, persona)
+                if "&lt;img src=x" in text:
+                    said_by.add(view)
+    assert {"GET /board", "GET /today", "GET /waiting", "GET /cases/{id}/experts", "GET /visit/people"} <= said_by
+
+
 async def test_errors_and_odd_methods_have_safe_headers_too(server: Server, town: Town) -> None:
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(server.url, cookie_jar=jar) as client:
