@@ -100,13 +100,13 @@ async def serve_web(settings: Settings) -> None:
     from consult.app import create_app, serve
     from consult.keys import HUB
     from consult.watchdog import watched
-    from signaling.process import settle_for_calls
+    from signaling.process import settle
 
     orders = hear_orders()
     app = await create_app(settings)
     async with serve(app, settings.host, settings.port), watched(settings.watchdog_s):
+        settle()
         if HUB in app:
-            settle_for_calls()
             await until_over(orders, app[HUB].drain, limit_s=settings.drain_s)
         else:
             await orders.drain.wait()  # rooms live elsewhere: their sockets come back through another web process
@@ -139,7 +139,7 @@ async def serve_media(settings: Settings, *, lifeline: int | None = None) -> Non
     from consult.app import serve
     from consult.watchdog import watched
     from signaling.endpoint import create_media_app
-    from signaling.process import settle_for_calls
+    from signaling.process import settle
 
     orders = hear_orders(lifeline)
     async with AsyncExitStack() as stack:
@@ -150,7 +150,7 @@ async def serve_media(settings: Settings, *, lifeline: int | None = None) -> Non
         app = create_media_app(key=settings.key_for(TICKET_KEY), directory=directory, hub=hub)
         await stack.enter_async_context(serve(app, settings.host, settings.port))
         await stack.enter_async_context(watched(settings.watchdog_s))
-        settle_for_calls()
+        settle()
         await until_over(orders, hub.drain, limit_s=settings.drain_s)
 
 

@@ -32,7 +32,7 @@ from consult.log import set_up_log
 from consult.settings import Settings, settings_or_exit
 from consult.signals import until_signal
 from consult.storage import open_store
-from signaling.process import settle_for_calls
+from signaling.process import settle
 
 
 def run_demo() -> int:
@@ -160,7 +160,7 @@ async def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
     app.add_routes(demo_routes)
     app[DEMO_LINKS] = {}
     async with _answering(app, sockets):
-        settle_for_calls()
+        settle()
         _print_links(settings, app, people)
         await stopping
 

@@ -43,6 +43,7 @@ from consult.load_test.traffic import percentile
 from consult.people import service as people
 from consult.scheduling import booking_queries, diary_queries
 from consult.scheduling import service as scheduling
+from signaling.process import settle
 
 EXPERTS = 50
 CASES = 100
@@ -370,6 +371,7 @@ def main() -> None:
     parts = {only} if only else {"contend", "throughput", "search"}
     folder = Path(tempfile.mkdtemp(prefix="consult-bench-"))
     folder.chmod(0o755)
+    settle()  # as the web process does
     server = embedded.start(folder / "postgres", log=folder / "postgres.log")
     try:
         result = uvloop.run(run(server, folder, parts))

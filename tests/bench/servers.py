@@ -23,7 +23,7 @@ from consult import rooms
 from consult.settings import TICKET_KEY, read_settings
 from consult.signals import until_signal
 from signaling.endpoint import RoomEndpoint
-from signaling.process import settle_for_calls
+from signaling.process import settle
 
 SECRET_KEY = "a key for benchmarks, of more than 32 characters"
 ORIGIN = "http://localhost"
@@ -115,7 +115,7 @@ async def serve(kind: str, folder: Path, host: str) -> None:
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        settle_for_calls()
+        settle()
         sys.stdout.write(f"{runner.addresses[0][1]}\n")
         sys.stdout.flush()
         await stop.wait()
