@@ -172,7 +172,7 @@ def _written(instant: datetime) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the Internet. Of IPv6 what is handed out there, and what stands for such an IPv4."""
+    """Whether an address is one of the Internet. Of IPv6 what is handed out there, and NAT64 of such an IPv4."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:  # 127.1 is no address to us, but is one to the system
@@ -181,7 +181,7 @@ def is_public(address: str) -> bool:
         return ip.is_global and not ip.is_multicast
     if ip in _NAT64:
         return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip in _GLOBAL_UNICAST and ip.is_global and (ip.sixtofour is None or is_public(str(ip.sixtofour)))
+    return ip in _GLOBAL_UNICAST and ip.is_global and ip.sixtofour is None  # 6to4 is out of use: RFC 7526
 
 
 def _public_socket(info: aiohttp.AddrInfoType) -> socket.socket:
