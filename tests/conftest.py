@@ -57,10 +57,11 @@ PAGE_TESTS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what carries sound and picture in real time: no more than two of it at once, see `make test`."""
+    """Mark what wants few beside it, see `make test`: packets in real time, and calls between browsers, which want none."""
     for item in items:
-        in_call = item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS
-        if in_call or item.path.parent.name == "attacks" or "loopback" in getattr(item, "fixturenames", ()):
+        if item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS:
+            item.add_marker(pytest.mark.alone)
+        elif item.path.parent.name == "attacks" or "loopback" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real_time)
 
 
