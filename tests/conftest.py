@@ -57,7 +57,7 @@ PAGE_TESTS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what wants few beside it, see `make test`: packets in real time, and calls between browsers, which want none."""
+    """Mark what wants few beside it, see `make test`: packets in real time, and calls between browsers, run alone."""
     for item in items:
         if item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS:
             item.add_marker(pytest.mark.alone)
