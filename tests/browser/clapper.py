@@ -9,12 +9,13 @@ that do not fit the voice. A picture taken late by a busy page is no fault, for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 from playwright.async_api import BrowserContext, Page
+
+from tests.browser.measures import decode_frames
 
 COLUMNS, ROWS = 5, 4
 WRAPS_MS = 1 << (COLUMNS * ROWS)  # 17 minutes
@@ -110,24 +111,17 @@ def decode_claps(data: bytes) -> Clapped:
     """Decode every frame of a recording."""
     pictures: list[tuple[float, float]] = []
     pieces: list[tuple[float, NDArray[np.float32]]] = []
-    faults = 0
-    with av.open(BytesIO(data)) as file:
-        for packet in file.demux():
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                faults += 1
-                continue
-            for frame in frames:
-                at_ms = float(frame.time or 0) * 1000
-                if isinstance(frame, av.VideoFrame):
-                    pictures.append((at_ms, _read_picture(frame)))
-                elif isinstance(frame, av.AudioFrame):
-                    samples = frame.to_ndarray()[0].astype(np.float32)
-                    assert frame.sample_rate == 48_000 and frame.format.name == "fltp"
-                    pieces.append((at_ms, samples))
+    faults: list[av.error.InvalidDataError] = []
+    for frame in decode_frames(data, faults):
+        at_ms = float(frame.time or 0) * 1000
+        if isinstance(frame, av.VideoFrame):
+            pictures.append((at_ms, _read_picture(frame)))
+        else:
+            samples = frame.to_ndarray()[0].astype(np.float32)
+            assert frame.sample_rate == 48_000 and frame.format.name == "fltp"
+            pieces.append((at_ms, samples))
     end_ms = pieces[-1][0] + len(pieces[-1][1]) / 48
-    return Clapped(pictures, _find_beeps(pieces), (pieces[0][0], end_ms), faults)
+    return Clapped(pictures, _find_beeps(pieces), (pieces[0][0], end_ms), len(faults))
 
 
 def measure_apart(clapped: Clapped, clock: Clock) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -67,36 +68,44 @@ class Decoded:
     faults: int
 
 
+def decode_frames(data: bytes, faults: list[av.error.InvalidDataError]) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    """Decode every frame of a recording, in the order of the file. faults: gets what does not decode."""
+    with av.open(BytesIO(data)) as file:
+        for packet in file.demux():
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError as fault:
+                faults.append(fault)
+                continue
+            for frame in frames:
+                if isinstance(frame, av.VideoFrame | av.AudioFrame):
+                    yield frame
+
+
 def decode_recording(data: bytes, *, loud: float = 0.02) -> Decoded:
     """Decode every frame of a WebM, sound and picture."""
     video: list[float] = []
     audio: list[float] = []
     onsets: list[float] = []
     colours: list[Any] = []
-    faults, quiet_since, audio_end = 0, -10_000.0, 0.0
-    with av.open(BytesIO(data)) as file:
-        for packet in file.demux():
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                faults += 1
-                continue
-            for frame in frames:
-                at = float(frame.pts * frame.time_base) * 1000
-                if isinstance(frame, av.VideoFrame):
-                    video.append(at)
-                    if len(video) % 5 == 0:
-                        colours.append(frame.to_ndarray(format="rgb24").mean(axis=(0, 1)))
-                elif isinstance(frame, av.AudioFrame):
-                    audio.append(at)
-                    audio_end = at + frame.samples / frame.sample_rate * 1000
-                    samples = frame.to_ndarray().astype(np.float32)
-                    if frame.format.name.startswith("s16"):
-                        samples /= 32768
-                    if float(np.sqrt((samples**2).mean())) > loud:
-                        if at - quiet_since >= 1000:
-                            onsets.append(at)
-                        quiet_since = at
+    faults: list[av.error.InvalidDataError] = []
+    quiet_since, audio_end = -10_000.0, 0.0
+    for frame in decode_frames(data, faults):
+        at = float(frame.pts * frame.time_base) * 1000
+        if isinstance(frame, av.VideoFrame):
+            video.append(at)
+            if len(video) % 5 == 0:
+                colours.append(frame.to_ndarray(format="rgb24").mean(axis=(0, 1)))
+        else:
+            audio.append(at)
+            audio_end = at + frame.samples / frame.sample_rate * 1000
+            samples = frame.to_ndarray().astype(np.float32)
+            if frame.format.name.startswith("s16"):
+                samples /= 32768
+            if float(np.sqrt((samples**2).mean())) > loud:
+                if at - quiet_since >= 1000:
+                    onsets.append(at)
+                quiet_since = at
     red, green, blue = np.mean(colours, axis=0) if colours else (0.0, 0.0, 0.0)
     return Decoded(
         len(video),
@@ -104,5 +113,5 @@ def decode_recording(data: bytes, *, loud: float = 0.02) -> Decoded:
         (video[0], video[-1] + float(np.median(np.diff(video)))) if len(video) > 1 else (0, 0),
         (audio[0], audio_end) if audio else (0, 0),
         onsets,
-        faults,
+        len(faults),
     )

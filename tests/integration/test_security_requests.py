@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from http.cookies import SimpleCookie
 from typing import Any
@@ -37,7 +38,7 @@ async def raw(server: Server, head: str, *body: bytes, pause_s: float = 0.0) -> 
     try:
         writer.write(head.replace("\n", "\r\n").encode("latin-1"))
         async with asyncio.timeout(WITHIN_S):
-            reading = asyncio.ensure_future(reader.read())
+            reading = asyncio.ensure_future(_read_all(reader))
             for piece in body:
                 writer.write(piece)
                 await asyncio.sleep(pause_s)
@@ -46,6 +47,15 @@ async def raw(server: Server, head: str, *body: bytes, pause_s: float = 0.0) -> 
             return await reading
     finally:
         writer.close()
+
+
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the server closes; it resets the connection if what is sent meets a closed one."""
+    heard = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await reader.read(65_536):
+            heard += piece
+    return heard
 
 
 def head(server: Server, path: str, length: int, kind: str = FORM, **more: str) -> str:

@@ -107,6 +107,17 @@ async def set_start(server: Server, booked: Booked, starts_at: datetime) -> None
         )  # fmt: skip
 
 
+async def set_changes_until(server: Server, booked: Booked, *, hours: int) -> None:
+    """Let the expert's appointments be changed until so many hours before them."""
+    await server.app[POOL].execute(
+        """insert into expert_rules (expert_id, buffer_before_min, buffer_after_min, preparation_min,
+             preparation_per_record_min, preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h)
+           values ($1, 0, 0, 0, 0, 0, 0, 366, null, $2)""",
+        booked.clinic.expert,
+        hours,
+    )
+
+
 async def first_day(client: aiohttp.ClientSession) -> str:
     found = re.search(r'href="(/visit/move\?day=[\d-]+)"', await read(client, MOVE))
     assert found is not None
@@ -381,12 +392,7 @@ async def test_within_the_last_day_the_page_says_whom_to_call(
 async def test_the_experts_own_rule_decides_how_late_is_too_late(
     client: aiohttp.ClientSession, server: Server, booked: Booked
 ) -> None:
-    await server.app[POOL].execute(
-        """insert into expert_rules (expert_id, buffer_before_min, buffer_after_min, preparation_min,
-             preparation_per_record_min, preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h)
-           values ($1, 0, 0, 0, 0, 0, 0, 366, null, 2)""",
-        booked.clinic.expert,
-    )
+    await set_changes_until(server, booked, hours=2)
     await set_start(server, booked, utc_now() + timedelta(hours=3))
     assert 'href="/visit/move"' in await read(client, CHANGE)
     await set_start(server, booked, utc_now() + timedelta(hours=1, minutes=59))
@@ -396,12 +402,7 @@ async def test_the_experts_own_rule_decides_how_late_is_too_late(
 async def test_a_time_so_near_that_it_cannot_be_changed_again_is_said_to_be_so_before_the_yes(
     client: aiohttp.ClientSession, server: Server, booked: Booked
 ) -> None:
-    await server.app[POOL].execute(
-        """insert into expert_rules (expert_id, buffer_before_min, buffer_after_min, preparation_min,
-             preparation_per_record_min, preparation_most_min, notice_h, horizon_days, daily_limit, changes_until_h)
-           values ($1, 0, 0, 0, 0, 0, 0, 366, null, 720)""",
-        booked.clinic.expert,
-    )
+    await set_changes_until(server, booked, hours=720)
     await set_start(server, booked, utc_now() + timedelta(days=60))
     text, _ = await keep(client)
     assert "This time is so near that you cannot change it here again." in text
