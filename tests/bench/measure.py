@@ -86,7 +86,11 @@ async def measure(
 ) -> Measured:
     """Run one server under load for a while. What it recorded is in folder afterwards."""
     folder.mkdir(parents=True)
-    async with running(server, folder, load.host) as (process, port), aiohttp.ClientSession() as http:
+    as_many_as_it_takes = aiohttp.TCPConnector(limit=0)
+    async with (
+        running(server, folder, load.host) as (process, port),
+        aiohttp.ClientSession(connector=as_many_as_it_takes) as http,
+    ):
         idle_bytes = process.memory_info().rss
         joining = await _joining(server, load, folder, http, port)
         for number in range(consultations):

@@ -130,7 +130,7 @@ async def main(given: argparse.Namespace, folder: Path) -> None:
     loss = growth.of("loss")[-1].result
     print(
         f"media-growth most_consultations={most.consultations} norm_s_at_most={most.norm_s:.3f}"
-        f" norm_s_with_4={growth.of('participants')[-1].result.norm_s:.3f} norm_s_at_5_percent_loss={loss.norm_s:.3f}"
+        f" norm_s_with_6={growth.of('participants')[-1].result.norm_s:.3f} norm_s_at_5_percent_loss={loss.norm_s:.3f}"
     )
 
 
