@@ -23,10 +23,12 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
 TOO_SMALL = """() => [...document.querySelectorAll('button, select, input:not([type=hidden]), .button')]
   .filter((one) => one.checkVisibility() && (one.closest('label') ?? one).getBoundingClientRect().height < 43.5)
   .map((one) => one.outerHTML)"""
-# Every page of the navigation is in sight, and large enough for a thumb.
-NAV_OUT_OF_REACH = """() => [...document.querySelectorAll('.site-nav a')].filter((one) => {
+# Every page of the navigation is in sight, and large enough for a thumb; none of many stands in a row alone.
+NAV_OUT_OF_REACH = """() => [...document.querySelectorAll('.site-nav a')].filter((one, _, all) => {
   const box = one.getBoundingClientRect(), nav = one.closest('.site-nav');
-  return box.left < -1 || box.right > innerWidth + 1 || box.height < 43.5 || nav.scrollWidth > nav.clientWidth + 1;
+  const beside = all.filter((other) => other.getBoundingClientRect().top === box.top);
+  return box.left < -1 || box.right > innerWidth + 1 || box.height < 43.5 || nav.scrollWidth > nav.clientWidth + 1
+    || (beside.length === 1 && all.length > 3);
 }).map((one) => one.outerHTML)"""
 # A colour on its way from one scheme to the other is neither.
 FINISH_COLOURS = "() => document.getAnimations().forEach((one) => one instanceof CSSTransition && one.finish())"

@@ -31,6 +31,12 @@ COLOUR_OF = """(video) => {
   pen.drawImage(video, 0, 0, 1, 1);
   return [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
 }"""
+# A button of the bands is there in full, without scrolling.
+IN_SIGHT = """(selector) => {
+  const button = document.querySelector(selector), box = button.getBoundingClientRect();
+  const bands = button.closest(".room-bands").getBoundingClientRect();
+  return box.height > 43 && box.top >= bands.top - 1 && box.bottom <= bands.bottom + 1 && box.right <= innerWidth + 1;
+}"""
 
 
 async def test_an_admitted_patient_and_the_expert_see_each_other_and_agree_to_recording(
@@ -149,6 +155,11 @@ async def test_the_call_page_has_no_accessibility_fault_and_never_scrolls_sidewa
         await _is_sound(expert, patient)
         await _admit(expert, patient)
         await _is_sound(expert, patient)
+        for width, height in ((740, 360), (PHONE["width"], PHONE["height"])):  # turned on its side and back
+            await patient.set_viewport_size({"width": width, "height": height})
+            await _is_sound(patient)
+            for answer in ("yes", "no"):
+                assert await patient.evaluate(IN_SIGHT, f"[data-consent={answer}]"), (width, answer)
         await _show(expert, call.pdf.id)
         await patient.wait_for_selector(".stage[data-page='1'] canvas")
         await _is_sound(expert, patient)
