@@ -53,12 +53,16 @@ SUBJECTS_FOR_GUESTS = {
     MailKind.NEW_LINK: N_("Your new link for the video appointment on {date}"),
     MailKind.CHANGE: N_("The video appointment you come to has moved to {date}"),
     MailKind.CANCELLATION: N_("You are no longer expected at the video appointment on {date}"),
+    MailKind.REMINDER_DAY: N_("Reminder: the video appointment you come to on {date}"),
+    MailKind.REMINDER_HOUR: N_("The video appointment you come to begins at {time}"),
 }
 OPENINGS_FOR_GUESTS = {
     MailKind.INVITATION: N_("{clinic} invites you to a video appointment: {date} at {time}, {zone}."),
     MailKind.NEW_LINK: N_("Here is a new link for the video appointment you come to: {date} at {time}, {zone}."),
     MailKind.CHANGE: N_("The video appointment you come to has a new time: {date} at {time}, {zone}."),
     MailKind.CANCELLATION: N_("You are no longer expected at the video appointment on {date} at {time}, {zone}."),
+    MailKind.REMINDER_DAY: N_("{clinic} expects you at the video appointment you come to: {date} at {time}, {zone}."),
+    MailKind.REMINDER_HOUR: N_("The video appointment you come to begins in about an hour: {date} at {time}, {zone}."),
 }
 NOT_TAKING_PLACE = N_("The video appointment you were invited to on {date} at {time}, {zone}, does not take place.")
 
@@ -165,7 +169,7 @@ def _for_guest(head: Head, person: PersonToTell, link: IssuedLink | None) -> lis
         *([words.say(OLD_LINKS_CLOSED)] if head.kind is MailKind.CHANGE else []),
         words.say(OPEN_LINK),
         link.url(settings.public_url),
-        words.say(TRY_IT),
+        *([] if head.kind is MailKind.REMINDER_HOUR else [words.say(TRY_IT)]),
         words.say(TYPE_CODE, address=f"{settings.public_url}/join", number=link.number, code=link.code_to_read),
         words.say(KEEP_PRIVATE),
     ]

@@ -104,15 +104,15 @@ class Mail:
 
     @property
     def may_go_again(self) -> bool:
-        """Whether staff may send it once more: not while it waits, and not an offer, whose link is made once.
+        """Whether staff may send it once more: not while it waits, and not an offer's mail, whose link is made once.
 
         An event that its gateway took is not told again: it would send another text message.
         """
-        if self.appointment_id is None:
-            return False
         if self.channel is Channel.WEBHOOK:
             return self.state in (MailState.FAILED, MailState.BOUNCED)
-        return self.state in (MailState.SENT, MailState.FAILED, MailState.BOUNCED)
+        return self.appointment_id is not None and self.state in (
+            MailState.SENT, MailState.FAILED, MailState.BOUNCED,
+        )  # fmt: skip
 
     @property
     def file_name(self) -> str:
@@ -139,7 +139,7 @@ class MessageLine:
 class PersonToTell:
     """An expert of an appointment, its patient or a guest: where to write, in which language and zone.
 
-    name, role: of a guest alone, whose link is issued to both.
+    name, role: of a guest alone, whose link is issued to both. known_since: when a guest was invited, None of others.
     """
 
     audience: Audience
@@ -149,6 +149,7 @@ class PersonToTell:
     time_zone: str
     name: str = ""
     role: str = ""
+    known_since: datetime | None = None
 
     def at_home(self, person: str, time_zone: str) -> PersonToTell:
         """Return the same, as another person of the same audience and in another zone."""

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from consult.domain.ids import AppointmentId, CaseId, PatientId, StaffId
-from consult.notices.model import Audience, MailKind, Occasion, PersonToTell, Upcoming
+from consult.notices.model import Audience, MailKind, Occasion, OfferId, PersonToTell, Upcoming
 
 OCCASION = """
 select a.id, a.number, a.case_id, a.sequence, lower(a.during) as starts_at, upper(a.during) as ends_at, a.booked_at,
@@ -52,7 +52,8 @@ order by s.id <> a.expert_id, s.id
 
 # Guests whose links ended with the appointment are told of that too; who was withdrawn has no address any more.
 LIST_GUESTS = """
-select distinct on (g.person_id) g.person_id, g.email, i.name, i.role
+select distinct on (g.person_id) g.person_id, g.email, g.language, i.name, i.role,
+       min(i.issued_at) over (partition by g.person_id) as known_since
 from guest_addresses g
 join invitations i on i.appointment_id = g.appointment_id and i.person_id = g.person_id
 where g.appointment_id = $1
@@ -63,6 +64,12 @@ FETCH_STAFF = "select id, email, language, time_zone from staff where id = $1"
 
 FETCH_PATIENT = """
 select id, email, language, coalesce(time_zone, 'UTC') as time_zone from patients where id = $1
+"""
+
+# An offer that is still open, for a text message about it.
+FETCH_PHONE_FOR_OFFER = """
+select p.phone from wait_offers o join patients p on p.id = o.patient_id
+where o.id = $1 and o.ended_at is null and o.expires_at > $2
 """
 
 # What may be due: appointments that begin before long, with when people came to know of their time.
@@ -117,6 +124,12 @@ async def fetch_patient(conn: asyncpg.Connection, patient_id: uuid.UUID) -> Pers
     return PersonToTell(Audience.PATIENT, str(row["id"]), row["email"], row["language"], row["time_zone"])
 
 
+async def fetch_phone_for_offer(conn: asyncpg.Connection, offer_id: OfferId, now: datetime) -> str | None:
+    """The number of somebody who may still take an offer, "" if they have none; None if the offer is over."""
+    phone: str | None = await conn.fetchval(FETCH_PHONE_FOR_OFFER, offer_id, now)
+    return phone
+
+
 async def list_upcoming(conn: asyncpg.Connection, now: datetime, until: datetime) -> list[Upcoming]:
     return [
         Upcoming(
@@ -131,7 +144,7 @@ async def list_upcoming(conn: asyncpg.Connection, now: datetime, until: datetime
 
 
 def _occasion(row: Any, experts: tuple[PersonToTell, ...], guests: Sequence[tuple[str, Any]]) -> Occasion:
-    """guests: their ids, with address, name and role. They read what the patient reads, who most often brought them."""
+    """guests: their ids, with the rest. They read what the patient reads until they choose a language of their own."""
     patient = PersonToTell(Audience.PATIENT, str(row["patient_id"]), row["email"], row["language"], row["time_zone"])
     return Occasion(
         appointment_id=AppointmentId(row["id"]),
@@ -150,7 +163,14 @@ def _occasion(row: Any, experts: tuple[PersonToTell, ...], guests: Sequence[tupl
         experts=experts,
         guests=tuple(
             PersonToTell(
-                Audience.GUEST, person, one["email"], patient.language, patient.time_zone, one["name"], one["role"]
+                Audience.GUEST,
+                person,
+                one["email"],
+                one["language"] or patient.language,
+                patient.time_zone,
+                one["name"],
+                one["role"],
+                one["known_since"],
             )
             for person, one in guests
         ),

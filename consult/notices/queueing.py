@@ -153,10 +153,20 @@ async def queue_due(conn: asyncpg.Connection, now: datetime, *, channels: Iterab
             occasion = await _occasion(conn, upcoming.appointment_id)
             async with conn.transaction():
                 if Channel.MAIL in wanted:
-                    queued += await _queue(conn, occasion, occasion.patient, kind, now, about_at=about_at)
+                    for person in _whom_to_remind(occasion, kind):
+                        queued += await _queue(conn, occasion, person, kind, now, about_at=about_at)
                 if Channel.WEBHOOK in wanted:
                     queued += await _queue_due_event(conn, occasion, kind, about_at, now)
     return queued
+
+
+def _whom_to_remind(occasion: Occasion, kind: MailKind) -> list[PersonToTell]:
+    guests = [
+        one
+        for one in occasion.guests
+        if one.known_since is not None and reminders.is_for_guest(kind, occasion.starts_at, one.known_since)
+    ]
+    return [occasion.patient, *guests]
 
 
 async def queue_offer_event(conn: asyncpg.Connection, offer_id: OfferId, offer: OfferToTell, now: datetime) -> None:
@@ -185,8 +195,10 @@ async def send_again(conn: asyncpg.Connection, mail_id: MailId, *, address: str,
     """
     mail = await fetch_message(conn, mail_id)
     is_event = mail.channel is Channel.WEBHOOK
-    if mail.appointment_id is None or (is_event and not mail.may_go_again):
+    if (is_event and not mail.may_go_again) or (mail.appointment_id is None and not is_event):
         raise InvalidInput({"email": NOT_AGAIN})
+    if mail.appointment_id is None:
+        return await _send_again(conn, mail, await _phone_for_offer(conn, mail, now), by, now)
     occasion = await _occasion(conn, mail.appointment_id)
     person = occasion.patient
     if is_event:
@@ -198,14 +210,28 @@ async def send_again(conn: asyncpg.Connection, mail_id: MailId, *, address: str,
         address = await _corrected_guest(conn, occasion, mail, address)
     else:
         address = await _corrected(conn, occasion.patient_id, occasion.patient.address, address)
-    again = MailId(uuid.uuid4())
     if reminders.why_not(replace(mail, again_of=mail.id), occasion, None, now) is not None:
         raise InvalidInput({"email": NOT_AGAIN})
+    return await _send_again(conn, mail, address, by, now)
+
+
+async def _phone_for_offer(conn: asyncpg.Connection, mail: Mail, now: datetime) -> str:
+    """Return the number that the event of an offer goes to now. Raises InvalidInput if the offer is over."""
+    assert mail.offer_id is not None
+    phone = await occasion_queries.fetch_phone_for_offer(conn, mail.offer_id, now)
+    if phone is None:
+        raise InvalidInput({"email": NOT_AGAIN})
+    return phone
+
+
+async def _send_again(conn: asyncpg.Connection, mail: Mail, address: str, by: StaffId, now: datetime) -> MailId:
+    again, is_event = MailId(uuid.uuid4()), mail.channel is Channel.WEBHOOK
     async with conn.transaction():
         await queries.insert_mail(
             conn,
             mail_id=again,
             appointment_id=mail.appointment_id,
+            offer_id=mail.offer_id,
             kind=mail.kind,
             channel=mail.channel,
             audience=mail.audience,

@@ -27,6 +27,7 @@ _AFTER_INVITATION = timedelta(days=1)
 
 OVER, MOVED, TOLD, TOO_LATE, RECORDS_THERE = "appointment_over", "moved", "told_already", "too_late", "records_there"
 WITHDRAWN, UNTOLD = "withdrawn", "never_told"  # guests alone
+OFFER_OVER = "offer_over"
 
 
 def due(upcoming: Upcoming, now: datetime) -> list[tuple[MailKind, datetime]]:
@@ -42,6 +43,14 @@ def due(upcoming: Upcoming, now: datetime) -> list[tuple[MailKind, datetime]]:
             if ask_at <= now < ask_at + _ASK_WITHIN and upcoming.known_since <= ask_at - _AFTER_INVITATION:
                 found.append((MailKind.RECORDS_MISSING, ask_at))
     return [one for one in found if one not in upcoming.told]
+
+
+def is_for_guest(kind: MailKind, starts_at: datetime, invited_at: datetime) -> bool:
+    """Whether a guest gets this reminder too. Records are asked of the patient alone."""
+    if kind not in _REMINDERS:
+        return False
+    before, _latest, known_before = _REMINDERS[kind]
+    return invited_at <= starts_at - before - known_before
 
 
 def why_not(mail: Mail, occasion: Occasion, told_sequence: int | None, now: datetime) -> str | None:

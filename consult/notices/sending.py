@@ -53,7 +53,6 @@ from consult.web.words import Languages, load_languages
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 60.0
-OFFER_OVER = "offer_over"
 
 # What `waiting` tells of an offer when its letter is written, None if it is over. It mints the offer's secret there.
 FindOffer: TypeAlias = Callable[[Connection, uuid.UUID, datetime], Awaitable[OfferToTell | None]]
@@ -154,7 +153,7 @@ class MailSender:
     async def _write_offer(self, conn: Connection, mail: Mail, offer_id: OfferId, now: datetime) -> EmailMessage | None:
         offer = None if self._find_offer is None else await self._find_offer(conn, offer_id, now)
         if offer is None or not offer.address or now >= offer.expires_at:
-            await queries.update_dropped(conn, mail.id, OFFER_OVER, now)
+            await queries.update_dropped(conn, mail.id, reminders.OFFER_OVER, now)
             return None
         await queries.update_sent(conn, mail.id, now, recipient=offer.address, person=str(offer.patient_id))
         if self._settings.webhook_url is not None:

@@ -128,7 +128,7 @@ async def _render_again(
     staff = await _require_sender(request)
     async with request.app[POOL].acquire() as conn:
         mail = await service.fetch_message(conn, mail_id)
-    if mail.appointment_id is None:
+    if mail.appointment_id is None and mail.channel is Channel.MAIL:
         raise NotFound("message")
     values = {
         "mail": mail,

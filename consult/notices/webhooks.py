@@ -144,14 +144,23 @@ class EventSender:
     async def _write(self, conn: Any, mail: Mail, now: datetime) -> bytes | None:
         """Return the event, None if it is not needed any more. Every try has the same bytes if nothing changed."""
         if mail.appointment_id is None:
-            patient = await occasion_queries.fetch_patient(conn, uuid.UUID(mail.person))
-            return None if patient is None or mail.about_at is None else _body(mail, patient, None, mail.about_at)
+            return await self._write_offer(conn, mail, now)
         occasion = await occasion_queries.fetch_occasion(conn, mail.appointment_id)
         why_not = reminders.OVER if occasion is None else reminders.why_not(mail, occasion, None, now)
         if occasion is None or why_not is not None:
             await queries.update_dropped(conn, mail.id, why_not or "", now)
             return None
         return _body(mail, occasion.patient, occasion.number, occasion.starts_at)
+
+    async def _write_offer(self, conn: Any, mail: Mail, now: datetime) -> bytes | None:
+        patient = await occasion_queries.fetch_patient(conn, uuid.UUID(mail.person))
+        is_open = mail.offer_id is not None and (
+            await occasion_queries.fetch_phone_for_offer(conn, mail.offer_id, now) is not None
+        )
+        if patient is None or mail.about_at is None or not is_open:
+            await queries.update_dropped(conn, mail.id, reminders.OFFER_OVER, now)
+            return None
+        return _body(mail, patient, None, mail.about_at)
 
 
 def _body(mail: Mail, person: PersonToTell, number: int | None, starts_at: datetime) -> bytes:

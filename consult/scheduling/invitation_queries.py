@@ -39,7 +39,10 @@ select i.person_id, min(i.name) as name, min(i.role) as role, array_agg(i.id ord
          select from visits v join invitations o on o.id = v.invitation_id
          where o.appointment_id = $1 and o.person_id = i.person_id and o.revoked_at is null
        ) as has_opened,
-       coalesce(min(g.email), '') as email
+       coalesce(min(g.email), '') as email,
+       exists (
+         select from companions b where b.appointment_id = $1 and b.person_id = i.person_id
+       ) as by_patient
 from invitations i
 left join guest_addresses g on g.appointment_id = i.appointment_id and g.person_id = i.person_id
 where i.appointment_id = $1 and i.revoked_at is null
@@ -51,6 +54,10 @@ SAVE_GUEST_ADDRESS = """
 insert into guest_addresses (appointment_id, person_id, email) values ($1, $2, $3)
 on conflict (appointment_id, person_id) do update set email = excluded.email
 """
+
+SET_GUEST_LANGUAGE = "update guest_addresses set language = $3 where appointment_id = $1 and person_id = $2"
+
+INSERT_COMPANION = "insert into companions (appointment_id, person_id) values ($1, $2)"
 
 DELETE_GUEST_ADDRESS = "delete from guest_addresses where appointment_id = $1 and person_id = $2"
 
@@ -89,7 +96,8 @@ END_VISIT = "update visits set ended_at = $2 where token_hash = $1 and ended_at 
 
 FIND_VISIT = """
 select v.id, i.id as invitation_id, i.appointment_id, a.number, a.case_id, p.id as patient_id, p.name as patient_name,
-       i.person_id, i.role, i.name, p.language, p.time_zone, lower(a.during) as starts_at, upper(a.during) as ends_at,
+       i.person_id, i.role, i.name, coalesce(g.language, p.language) as language, p.time_zone,
+       lower(a.during) as starts_at, upper(a.during) as ends_at,
        a.expert_id, e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone,
        a.kind, a.sequence, a.needs, a.needs_note,
        array(
@@ -102,6 +110,7 @@ join appointments a on a.id = i.appointment_id
 join staff e on e.id = a.expert_id
 join cases c on c.id = a.case_id
 join patients p on p.id = c.patient_id
+left join guest_addresses g on g.appointment_id = a.id and g.person_id = i.person_id
 where v.token_hash = $1 and v.ended_at is null and i.revoked_at is null and a.cancelled_at is null
   and upper(a.during) > $2
 """
@@ -142,6 +151,7 @@ async def list_invited(conn: asyncpg.Connection, appointment_id: AppointmentId) 
             invitation_ids=tuple(InvitationId(one) for one in row["invitation_ids"]),
             has_opened=row["has_opened"],
             email=row["email"],
+            by_patient=row["by_patient"],
         )
         for row in await conn.fetch(LIST_INVITED, appointment_id)
     ]
@@ -151,6 +161,16 @@ async def save_guest_address(
     conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, email: str
 ) -> None:
     await conn.execute(SAVE_GUEST_ADDRESS, appointment_id, person_id, email)
+
+
+async def set_guest_language(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, language: str
+) -> None:
+    await conn.execute(SET_GUEST_LANGUAGE, appointment_id, person_id, language)
+
+
+async def insert_companion(conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID) -> None:
+    await conn.execute(INSERT_COMPANION, appointment_id, person_id)
 
 
 async def delete_guest_address(conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID) -> None:

@@ -81,12 +81,20 @@ def make_link(appointment_id: AppointmentId) -> FreshLink:
 
 
 async def invite_guest(
-    conn: asyncpg.Connection, appointment_id: AppointmentId, *, name: str, role: str, email: str = "", now: datetime
+    conn: asyncpg.Connection,
+    appointment_id: AppointmentId,
+    *,
+    name: str,
+    role: str,
+    email: str = "",
+    by_patient: bool = False,
+    now: datetime,
 ) -> IssuedLink:
     """Return the first link of somebody besides the patient. Raises InvalidInput or NotFound.
 
-    email: where they get mails about the appointment, if anywhere; who calls has the first one sent. To be called
-    within a transaction, so that of several who are invited at once none is one too many.
+    email: where they get mails about the appointment, if anywhere; who calls has the first one sent. by_patient: the
+    patient brings them, and may take the link back. To be called within a transaction, so that of several who are
+    invited at once none is one too many.
     """
     email = email.strip()
     wrong: dict[str, str] = {}
@@ -108,6 +116,8 @@ async def invite_guest(
     link = await issue_link(conn, appointment_id, now=now, guest=guest)
     if email:
         await queries.save_guest_address(conn, appointment_id, guest.person_id, email)
+    if by_patient:
+        await queries.insert_companion(conn, appointment_id, guest.person_id)
     return link
 
 
@@ -120,6 +130,13 @@ async def correct_guest_email(
         raise InvalidInput({"email": cases.EMAIL_WRONG})
     await queries.save_guest_address(conn, appointment_id, person_id, email)
     return email
+
+
+async def choose_guest_language(
+    conn: asyncpg.Connection, appointment_id: AppointmentId, person_id: uuid.UUID, language: str
+) -> None:
+    """Have a guest's mails written in this language; a guest without an address gets none."""
+    await queries.set_guest_language(conn, appointment_id, person_id, language)
 
 
 async def withdraw_guest(

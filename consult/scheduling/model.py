@@ -285,7 +285,7 @@ GUEST_COMES_AS = {
 class Invited:
     """A person whose links to an appointment are good. invitation_ids: one per link; has_opened: any of them.
 
-    email: of a guest who gets mails, "" of everybody else.
+    email: of a guest who gets mails, "" of everybody else. by_patient: a guest whom the patient brings, not the clinic.
     """
 
     person_id: uuid.UUID
@@ -294,6 +294,7 @@ class Invited:
     invitation_ids: tuple[InvitationId, ...]
     has_opened: bool
     email: str = ""
+    by_patient: bool = False
 
     @property
     def is_guest(self) -> bool:

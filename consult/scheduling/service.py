@@ -23,6 +23,7 @@ from consult.scheduling.holds import fetch_hold, hold, release, take_freed, tidy
 from consult.scheduling.invitations import (
     GUEST_ROLES,
     Guest,
+    choose_guest_language,
     correct_guest_email,
     end_visit,
     find_visit,
@@ -43,6 +44,7 @@ __all__ = [
     "Guest",
     "book",
     "cancel",
+    "choose_guest_language",
     "correct_guest_email",
     "end_visit",
     "fetch_appointment",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from aiohttp import web
@@ -35,13 +36,16 @@ async def show_languages(request: web.Request) -> web.Response:
 
 @routes.post("/visit/language")
 async def choose_language(request: web.Request) -> web.Response:
-    """Read on in this language, and, if it is the patient's choice, have mails written in it too."""
+    """Read on in this language, and have one's mails written in it too."""
     visit = await require_visit(request)
     form = await read_own_form(request)
     language = form.choice("language", request.app[LANGUAGES].codes)
     form.raise_if_wrong()
-    if not visit.is_guest:
-        async with request.app[POOL].acquire() as conn:
+    async with request.app[POOL].acquire() as conn:
+        if visit.is_guest:
+            person_id = uuid.UUID(visit.person_id)
+            await scheduling.choose_guest_language(conn, visit.appointment_id, person_id, language)
+        else:
             await cases.choose_language(conn, visit.patient_id, language)
     response = back_to(form, "/visit/when")
     keep_language(request, response, language)

@@ -47,7 +47,7 @@ async def invite_companion(request: web.Request, visit: Visit) -> web.Response:
             await _count_invitation(request, visit)
             async with request.app[POOL].acquire() as conn, conn.transaction():
                 link = await scheduling.invite_guest(
-                    conn, visit.appointment_id, name=name, role=role, email=email, now=now
+                    conn, visit.appointment_id, name=name, role=role, email=email, by_patient=True, now=now
                 )
                 await notices.queue_guest(conn, visit.appointment_id, link.invitation_id, now)
         except InvalidInput as wrong:
@@ -86,10 +86,10 @@ async def withdraw_companion(request: web.Request, visit: Visit) -> web.Response
 
 
 def _companion(request: web.Request, invited: list[Invited]) -> Invited:
-    """Return the companion that the path names. Raises NotFound, also for somebody whom the clinic alone may invite."""
+    """Return the companion that the path names. Raises NotFound, also for somebody whom the clinic invited."""
     person_id = uuid_in_path(request, "person")
     for one in invited:
-        if one.role in COMPANIONS and one.person_id == person_id:
+        if one.by_patient and one.person_id == person_id:
             return one
     raise NotFound("companion")
 
@@ -117,7 +117,6 @@ async def _show_people(
         "patient/people.html",
         {
             "guests": [one for one in invited if one.is_guest],
-            "companions": COMPANIONS,
             "hint_of": hint_of,
             "link": link if owner else None,
             "link_for": owner,

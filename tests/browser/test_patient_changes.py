@@ -148,14 +148,14 @@ async def test_needs_people_and_the_link_look_as_they_should_empty_full_and_refu
 
         await page.goto(f"{server.url}/visit/people")
         await check_look(page, "people-empty")
-        await page.get_by_label("Their name").fill("Rui Sol-Magalhães-de-Albuquerque")
-        await page.get_by_label("Their e-mail address, if you like").fill("rui@nowhere@example.org")
+        await page.get_by_label("Name of this person").fill("Rui Sol-Magalhães-de-Albuquerque")
+        await page.get_by_label("E-mail address of this person, if you like").fill("rui@nowhere@example.org")
         await page.evaluate("document.querySelector('form:has([name=guest_email])').noValidate = true")
         await page.get_by_role("button", name="Make a link for them").click()
         await expect(page.get_by_text("This does not look like an e-mail address.").first).to_be_visible()
         await check_look(page, "people-refused")
         address = "rui.sol-magalhaes-de-albuquerque.interpretes-e-tradutores@a-very-long-name-of-a-place.example.org"
-        await page.get_by_label("Their e-mail address, if you like").fill(address)
+        await page.get_by_label("E-mail address of this person, if you like").fill(address)
         await page.get_by_role("button", name="Make a link for them").click()
         await expect(page.locator("#link")).to_have_value(re.compile(r"/join#[\w-]{43}$"))
         await check_look(page, "people-link")

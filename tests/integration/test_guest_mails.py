@@ -202,3 +202,29 @@ async def test_a_guests_mail_is_in_the_patients_language(
         await notices.queue_guest(conn, appointment.id, link.invitation_id, now)
     (mail,) = await Booked(database, settings, clinic, appointment).mails()
     assert "le invita a una videocita" in text(mail)
+
+
+async def test_a_guest_is_reminded_in_their_role_and_in_the_language_they_chose(
+    server: Server, client: aiohttp.ClientSession, booked: Booked
+) -> None:
+    await send(client, PEOPLE, RUI, page=PEOPLE)
+    (invitation,) = await booked.mails()
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(server.url, cookie_jar=jar, headers={"Accept": "text/html"}) as theirs:
+        assert (await press_join(theirs, secret=secret_in(invitation)))[0] == 200
+        assert (await send(theirs, "/visit/language", {"language": "es"}, page="/visit/language"))[0] == 303
+    start = booked.appointment.starts_at
+    async with booked.database.pool.acquire() as conn:
+        for before in (timedelta(hours=23), timedelta(minutes=50)):
+            await notices.queue_due(conn, start - before)
+    day, hour = [one for one in await booked.mails() if "cita" in str(one["Subject"])]
+    if "Recordatorio" not in str(day["Subject"]):
+        day, hour = hour, day
+    assert "Recordatorio: la videocita a la que viene" in str(day["Subject"]) and "intérprete" in text(day)
+    assert "empieza dentro de una hora" in text(hour)
+    for mail in (day, hour):
+        assert await opens(server, secret_in(mail))
+        whole = mail.as_string() + text(mail)
+        assert not re.search("Ana|Ribeiro|Brandt|Lung|Neuro|Chemo", whole), "a mail is a postcard"
+    own = await booked.mails("ana@example.org")
+    assert any("Reminder: your video appointment" in str(one["Subject"]) for one in own), "the patient reads English"

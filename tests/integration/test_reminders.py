@@ -145,3 +145,46 @@ async def test_a_patient_without_an_address_is_told_by_text_message_alone(databa
     assert await look(database, now, channels=both) == 1
     assert await look(database, now, channels=both) == 0
     assert Counter(await queued(database)) == {"reminder_day": 1}
+
+
+async def test_guests_with_an_address_are_reminded_too_but_not_of_what_they_were_just_invited_to(
+    database: Database,
+) -> None:
+    _clinic, appointment = await book(database)
+
+    async def invite(name: str, now: datetime, email: str = "") -> None:
+        async with database.pool.acquire() as conn, conn.transaction():
+            link = await scheduling.invite_guest(
+                conn, appointment.id, name=name, role="interpreter", email=email, now=now
+            )
+            await notices.queue_guest(conn, appointment.id, link.invitation_id, now)
+
+    await invite("Early", NOW, "early@example.org")
+    await invite("No mail", NOW)
+    await invite("Late", START - timedelta(hours=25), "late@example.org")
+    await walk(database, START - timedelta(days=8), START - timedelta(days=6))
+    await walk(database, START - timedelta(hours=25), START)
+    rows = await database.pool.fetch("select kind, recipient from mails where about_at is not null")
+    assert Counter((row["kind"], row["recipient"]) for row in rows if row["recipient"] != "ana@example.org") == {
+        ("reminder_day", "early@example.org"): 1,
+        ("reminder_hour", "early@example.org"): 1,
+        ("reminder_hour", "late@example.org"): 1,
+    }
+
+
+async def test_a_guest_who_is_withdrawn_is_not_reminded(database: Database, settings: Settings) -> None:
+    now = utc_now()
+    _clinic, appointment = await book(database, starts_at=now + timedelta(days=10), now=now)
+    async with database.pool.acquire() as conn, conn.transaction():
+        await scheduling.invite_guest(
+            conn, appointment.id, name="Rui", role="caregiver", email="rui@example.org", now=now
+        )
+        assert await notices.queue_due(conn, appointment.starts_at - timedelta(hours=23)) == 2
+        (rui,) = [one for one in await scheduling.list_invited(conn, appointment.id) if one.is_guest]
+        await scheduling.withdraw_guest(conn, appointment.id, rui.person_id, now=now)
+    sender = notices.MailSender(database.pool, settings, LANGUAGES)
+    for row in await database.pool.fetch("select id from mails where kind = 'reminder_day'"):
+        await sender({"mail_id": str(row["id"])})
+    rows = await database.pool.fetch("select audience, failure, sent_at from mails where kind = 'reminder_day'")
+    assert {row["audience"]: row["failure"] for row in rows} == {"patient": None, "guest": "withdrawn"}
+    assert {row["audience"] for row in rows if row["sent_at"]} == {"patient"}

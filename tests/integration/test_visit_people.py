@@ -21,7 +21,7 @@ from consult.scheduling.visit_own_views import hint_of
 from signaling.events import RoomCommand
 from tests.conftest import Server
 from tests.integration.clinic import book_one, open_clinic
-from tests.integration.pages import read, send
+from tests.integration.pages import read, send, sign_in
 from tests.integration.test_join import press_join
 
 PEOPLE = "/visit/people"
@@ -112,6 +112,35 @@ async def test_a_companion_who_lost_the_link_gets_a_further_one(
     for secret in (secret_in(text), secret_in(again)):
         async with another_browser(server, secret) as companion:
             await read(companion, "/visit/when")
+
+
+async def test_whom_the_clinic_invited_the_patient_sees_and_the_clinic_alone_withdraws(
+    client: aiohttp.ClientSession, server: Server, appointment: Appointment
+) -> None:
+    now = utc_now()
+    async with server.app[POOL].acquire() as conn, conn.transaction():
+        await scheduling.invite_guest(
+            conn, appointment.id, name="Eva Lang", role="interpreter", email="eva@example.org", now=now
+        )
+        (eva,) = [one for one in await scheduling.list_invited(conn, appointment.id) if one.is_guest]
+    text = await bring(client)
+    assert f"Interpreter, invited by {server.settings.clinic_name}, has not opened the link yet" in text
+    assert "Caregiver or family, has not opened the link yet" in text and "eva" not in text and "e***@" not in text
+    for act in ("withdraw", "link"):
+        assert f"{eva.person_id}/{act}" not in text
+        assert (await send(client, f"{PEOPLE}/{eva.person_id}/{act}", {}, page=PEOPLE))[0] == 404
+    assert "Eva Lang" in await read(client, PEOPLE)
+    # What the patient brought stays theirs when the appointment moves, and the clinic may withdraw everybody.
+    async with server.app[POOL].acquire() as conn:
+        moved_to = appointment.starts_at + timedelta(days=1)
+        await scheduling.move(conn, appointment.id, moved_to, sequence=0, by=None, now=now, outside_hours=True)
+        guests = [one for one in await scheduling.list_invited(conn, appointment.id) if one.is_guest]
+    assert {one.name: one.by_patient for one in guests} == {"Eva Lang": False, "Rui Sol": True}
+    await sign_in(client, "noor@clinic.example")
+    place = f"/appointments/{appointment.id}"
+    assert (await read(client, place)).count("invited by the patient") == 1
+    assert (await send(client, f"{place}/guests/{eva.person_id}/withdraw", {}, page=place))[0] == 303
+    assert "Eva Lang" not in await read(client, place)
 
 
 @pytest.mark.parametrize(

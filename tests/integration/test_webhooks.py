@@ -6,10 +6,11 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -21,15 +22,17 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from consult.domain.clock import utc_now
 from consult.files import folder
 from consult.notices import service as notices
-from consult.notices.model import OfferToTell
 from consult.notices.queueing import EVENT_PAUSES
 from consult.notices.webhooks import EventNotTaken, EventSender, sign
 from consult.scheduling import service as scheduling
 from consult.settings import Settings, SettingsWrong
+from consult.waiting import service as waiting
+from consult.waiting.model import Offer as WaitOffer
 from consult.web.words import load_languages
 from tests.conftest import Database, Server, free_port
 from tests.integration.clinic import book_one, open_clinic
 from tests.integration.pages import proof, read, send, sign_in
+from tests.integration.waiters import Told, free_slots, offer, put_on_list
 
 LANGUAGES = load_languages(folder("locale"), ("en", "es"))
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -254,43 +257,78 @@ async def test_an_event_about_an_appointment_that_was_cancelled_meanwhile_is_dro
     assert (event["data"]["kind"], event["data"]["phone"]) == ("cancellation", None)
 
 
+async def make_offer(database: Database, settings: Settings) -> WaitOffer:
+    """Somebody is offered a time by mail; the event about it waits."""
+    now = utc_now()
+    async with database.pool.acquire() as conn:
+        clinic = await open_clinic(conn, now=now)
+        await put_on_list(conn, clinic, "Ana", now=now)
+        await conn.execute("update patients set phone = '+351912345678', language = 'es', time_zone = 'Europe/Lisbon'")
+        slot = (await free_slots(conn, clinic.expert, now, days=9))[-1]
+        (made,) = await offer(conn, clinic, slot, Told(), now=now)
+        await notices.queue_offer(conn, made.offer.id, now)
+    mail_id = await database.pool.fetchval("select id from mails where kind = 'offer'")
+    send = notices.MailSender(database.pool, settings, LANGUAGES, find_offer=waiting.tell_of_offer)
+    for _ in range(2):
+        await send({"mail_id": str(mail_id)})
+    return made.offer
+
+
 async def test_an_offer_goes_out_by_mail_with_its_link_and_is_told_to_the_gateway_without(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:
-    await book(database)
-    now, offer_id = utc_now(), uuid.uuid4()
-    patient_id = await database.pool.fetchval("select id from patients")
-    asked: list[uuid.UUID] = []
-
-    async def find_offer(_conn: Any, wanted: uuid.UUID, _now: datetime) -> OfferToTell | None:
-        asked.append(wanted)
-        return OfferToTell(
-            patient_id, "ana@example.org", "+351912345678", "es", "Europe/Lisbon", now + timedelta(days=2),
-            now + timedelta(hours=3), "/offer#a-secret",
-        )  # fmt: skip
-
     async with gateway() as there:
         settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
-        async with database.pool.acquire() as conn:
-            await notices.queue_offer(conn, offer_id, now)
-        mail_id = await database.pool.fetchval("select id from mails where kind = 'offer'")
-        send = notices.MailSender(database.pool, settings, LANGUAGES, find_offer=find_offer)
-        for _ in range(2):
-            await send({"mail_id": str(mail_id)})
+        made = await make_offer(database, settings)
         (letter,) = [one.read_bytes() for one in settings.outbox.glob("*.eml")]
-        assert b"/offer#a-secret" in letter.replace(b"=\r\n", b"")
+        secret = re.search(rb"/offer#([\w-]{43})", letter.replace(b"=\r\n", b""))
+        assert secret is not None
+        assert await database.pool.fetchval("select count(*) from wait_offer_links") == 1
         await EventSender(database.pool, settings)((await payloads(database))[-1])
         (event,) = there.events()
-        assert b"a-secret" not in there.taken[0][1]
-    assert asked == [offer_id]
+        assert secret[1] not in there.taken[0][1] and b"offer#" not in there.taken[0][1]
     assert event["data"] == {
         "kind": "offer",
         "language": "es",
         "appointment": None,
-        "starts_at": (now + timedelta(days=2)).isoformat().replace("+00:00", "Z"),
+        "starts_at": made.during.starts_at.isoformat().replace("+00:00", "Z"),
         "time_zone": "Europe/Lisbon",
         "phone": "+351912345678",
     }
+
+
+async def test_the_event_of_an_offer_is_sent_again_by_a_button_while_the_offer_is_open(
+    server: Server, client: aiohttp.ClientSession, database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        made = await make_offer(database, settings)
+        send_event = EventSender(database.pool, settings)
+        there.statuses[:] = [410]
+        (first,) = await payloads(database)
+        await send_event(first)
+        await database.pool.execute("update patients set phone = '+351900000000'")  # corrected meanwhile
+        await sign_in(client, "noor@clinic.example")
+        again = f"/messages/{first['mail_id']}/again"
+        page = await read(client, "/messages?show=bounced")
+        assert f'action="{again}"' in page
+        assert "It goes to the gateway for text messages" in await read(client, again)
+        assert (await send(client, again, {}, page="/messages"))[0] == 303
+        await send_event((await payloads(database))[-1])
+        assert there.events()[-1]["data"]["phone"] == "+351900000000"
+        assert "Sent again by Noor Aziz" in await read(client, "/messages?show=sent")
+
+        assert (await send(client, again, {}, page="/messages"))[0] == 303
+        await database.pool.execute("update wait_offers set ended_at = $1, outcome = 'declined'", utc_now())
+        late = (await payloads(database))[-1]
+        await send_event(late)
+        assert len(there.taken) == 2, "an offer that is over is not told of"
+        row = await database.pool.fetchrow("select * from mails where id = $1", uuid.UUID(late["mail_id"]))
+        assert (row["failure"], row["offer_id"], row["sent_at"]) == ("offer_over", made.id, None)
+        status, page, _ = await send(client, again, {}, page="/messages")
+        assert status == 422 and "what it was about is over" in page
+        mail = await database.pool.fetchval("select id from mails where channel = 'mail' and kind = 'offer'")
+        assert (await send(client, f"/messages/{mail}/again", {}, page="/messages"))[0] in (404, 422)
 
 
 @pytest.mark.parametrize(
