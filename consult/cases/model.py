@@ -91,7 +91,8 @@ class Question:
 class CaseFacts:
     """What happened to a case so far. Instants are None until they happen.
 
-    next_*: the earliest appointment that is not cancelled and has not ended; last_call_*: the latest consultation.
+    next_*: the earliest appointment that is not cancelled and has not ended; of its experts the lead first.
+    last_call_*: the latest consultation.
     """
 
     opened_at: datetime
@@ -103,7 +104,7 @@ class CaseFacts:
     next_starts_at: datetime | None = None
     next_ends_at: datetime | None = None
     next_expert_id: StaffId | None = None
-    next_expert_name: str | None = None
+    next_expert_names: tuple[str, ...] = ()
     call_started_at: datetime | None = None
     call_ended_at: datetime | None = None
     filed_at: datetime | None = None

@@ -38,7 +38,7 @@ select c.id, c.opened_at, p.name as patient_name, c.diagnosis,
        (select count(*) from questions q where q.case_id = c.id) as question_count,
        r.record_count, r.first_record_at, booked.booked_at,
        coming.id as next_appointment_id, lower(coming.during) as next_starts_at, upper(coming.during) as next_ends_at,
-       coming.expert_id as next_expert_id, coming.expert_name as next_expert_name,
+       coming.expert_id as next_expert_id, coming.expert_names as next_expert_names,
        talk.started_at as call_started_at, talk.ended_at as call_ended_at,
        coalesce(
          (select min(g.filed_at) from segments g where g.consultation_id = talk.id),
@@ -55,7 +55,11 @@ left join lateral (
   select max(booked_at) as booked_at from appointments where case_id = c.id and cancelled_at is null
 ) booked on true
 left join lateral (
-  select a.id, a.during, a.expert_id, e.name as expert_name
+  select a.id, a.during, a.expert_id,
+         e.name || array(
+           select o.name from panel_experts x join staff o on o.id = x.expert_id
+           where x.appointment_id = a.id order by o.name, o.id
+         ) as expert_names
   from appointments a
   join staff e on e.id = a.expert_id
   left join consultations k on k.appointment_id = a.id
@@ -254,7 +258,7 @@ def _facts(row: Any) -> CaseFacts:
         next_starts_at=row["next_starts_at"],
         next_ends_at=row["next_ends_at"],
         next_expert_id=None if expert_id is None else StaffId(expert_id),
-        next_expert_name=row["next_expert_name"],
+        next_expert_names=tuple(row["next_expert_names"] or ()),
         call_started_at=row["call_started_at"],
         call_ended_at=row["call_ended_at"],
         filed_at=row["filed_at"],

@@ -251,7 +251,8 @@ class Visit:
 class LeftVisit:
     """What a device may still be told whose link ended because its appointment was moved or cancelled.
 
-    starts_at: as it is now. wish: what the patient wrote about another time, None if they asked for none.
+    starts_at: as it is now. expert_names: the lead of a panel first. wish: what the patient wrote about another time,
+    None if they asked for none.
     """
 
     appointment_id: AppointmentId
@@ -259,7 +260,7 @@ class LeftVisit:
     time_zone: str
     has_email: bool
     starts_at: datetime
-    expert_name: str
+    expert_names: tuple[str, ...]
     cancelled_at: datetime | None
     cancelled_by: CancelledBy | None
     wish: str | None

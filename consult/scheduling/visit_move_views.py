@@ -60,7 +60,7 @@ async def show_change(request: web.Request, visit: Visit) -> web.Response:
 
 
 async def _show_change(
-    request: web.Request, visit: Visit, *, was_changed: bool = False, status: int = 200
+    request: web.Request, visit: Visit, *, was_changed: bool = False, problem: str = "", status: int = 200
 ) -> web.Response:
     now = utc_now()
     async with request.app[POOL].acquire() as conn:
@@ -71,6 +71,7 @@ async def _show_change(
         "has_begun": now >= details.appointment.starts_at,
         "until": in_one_line(until, zone_of(visit), reader_words(request)),
         "was_changed": was_changed,
+        "problem": problem,
     }
     return render(request, "patient/change.html", _known(request, visit, details) | values, status=status)
 
@@ -247,6 +248,11 @@ async def _show_times(
     request: web.Request, visit: Visit, *, problem: str = "", day: date | None = None, status: int = 200
 ) -> web.Response:
     now, words = utc_now(), reader_words(request)
+    try:  # every look searches weeks of an expert's time
+        account = str(visit.appointment_id)
+        await request.app[LIMITER].hit("free_times", address=client_address(request), account=account)
+    except TooManyTries as many:
+        return await _show_change(request, visit, problem=words.gettext(many.message), status=many.status)
     async with request.app[POOL].acquire() as conn:
         details = await scheduling.fetch_appointment(conn, visit.appointment_id)
         if now > await changes.changes_until(conn, details.appointment):

@@ -75,10 +75,15 @@ async def make_companion_link(request: web.Request, visit: Visit) -> web.Respons
 @routes.post("/visit/people/{person}/withdraw")
 @for_patients
 async def withdraw_companion(request: web.Request, visit: Visit) -> web.Response:
-    """End a companion's links at once, and tell them if they have an address; who is in the room is sent out."""
+    """End a companion's links at once, and tell them if they have an address; who is in the room is sent out.
+
+    Whom the clinic invited, the clinic alone calls off.
+    """
     now = utc_now()
     async with request.app[POOL].acquire() as conn, conn.transaction():
         one = _companion(request, await scheduling.list_invited(conn, visit.appointment_id))
+        if not one.by_patient:
+            raise NotFound("companion of the patient")
         await notices.queue_guest_withdrawn(conn, visit.appointment_id, one.person_id, now)
         lost = await scheduling.withdraw_guest(conn, visit.appointment_id, one.person_id, now=now)
     await send_out(request, visit.appointment_id, lost)
@@ -86,10 +91,10 @@ async def withdraw_companion(request: web.Request, visit: Visit) -> web.Response
 
 
 def _companion(request: web.Request, invited: list[Invited]) -> Invited:
-    """Return the companion that the path names. Raises NotFound, also for somebody whom the clinic invited."""
+    """Return the companion that the path names. Raises NotFound, also for somebody whom the clinic alone may invite."""
     person_id = uuid_in_path(request, "person")
     for one in invited:
-        if one.by_patient and one.person_id == person_id:
+        if one.role in COMPANIONS and one.person_id == person_id:
             return one
     raise NotFound("companion")
 
@@ -117,6 +122,7 @@ async def _show_people(
         "patient/people.html",
         {
             "guests": [one for one in invited if one.is_guest],
+            "companions": COMPANIONS,
             "hint_of": hint_of,
             "link": link if owner else None,
             "link_for": owner,

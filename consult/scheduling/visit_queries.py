@@ -14,8 +14,11 @@ from consult.scheduling.model import CancelledBy, LeftVisit, TimeWish
 # that somebody withdrew for other reasons tells nothing.
 FIND_LEFT_VISIT = """
 select a.id, p.language, coalesce(p.time_zone, e.time_zone) as time_zone,
-       p.email <> '' as has_email, lower(a.during) as starts_at, e.name as expert_name, a.cancelled_at,
-       a.cancelled_by, w.wish
+       p.email <> '' as has_email, lower(a.during) as starts_at, a.cancelled_at, a.cancelled_by, w.wish,
+       e.name || array(
+         select o.name from panel_experts x join staff o on o.id = x.expert_id
+         where x.appointment_id = a.id order by o.name, o.id
+       ) as expert_names
 from visits v
 join invitations i on i.id = v.invitation_id
 join appointments a on a.id = i.appointment_id
@@ -81,7 +84,7 @@ async def find_left_visit(conn: asyncpg.Connection, token_hash: bytes, ended_aft
         time_zone=row["time_zone"],
         has_email=row["has_email"],
         starts_at=row["starts_at"],
-        expert_name=row["expert_name"],
+        expert_names=tuple(row["expert_names"]),
         cancelled_at=row["cancelled_at"],
         cancelled_by=None if row["cancelled_by"] is None else CancelledBy(row["cancelled_by"]),
         wish=row["wish"],

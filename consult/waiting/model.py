@@ -172,6 +172,14 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelExpert:
+    """An expert of an offered panel besides its lead."""
+
+    name: str
+    specialty: str
+
+
+@dataclass(frozen=True, slots=True)
 class OfferDetails:
     """An offer with what its page and its mail need. earlier_than: the start of the time that would be given up."""
 
@@ -185,6 +193,12 @@ class OfferDetails:
     expert_specialty: str
     expert_time_zone: str
     earlier_than: datetime | None
+    panel: tuple[PanelExpert, ...] = ()
+
+    @property
+    def expert_names(self) -> list[str]:
+        """Everybody who would be there, the lead first."""
+        return [self.expert_name, *(one.name for one in self.panel)]
 
 
 @dataclass(frozen=True, slots=True)

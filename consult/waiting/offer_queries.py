@@ -12,7 +12,7 @@ import asyncpg
 from consult.domain.ids import AppointmentId, CaseId, HoldId, PatientId, StaffId, WaitEntryId, WaitOfferId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
-from consult.waiting.model import Offer, OfferDetails, Outcome, WaitEntry
+from consult.waiting.model import Offer, OfferDetails, Outcome, PanelExpert, WaitEntry
 
 INSERT_OFFER = """
 insert into wait_offers (id, entry_id, patient_id, expert_id, others, during, hold_id, offered_at, expires_at)
@@ -28,7 +28,11 @@ select o.id, o.entry_id, o.patient_id, o.expert_id, o.others, o.hold_id,
        h.appointment_id, h.kind, lower(a.during) as earlier_than,
        p.name as patient_name, p.email as patient_email, p.language as patient_language,
        p.time_zone as patient_time_zone, p.phone as patient_phone,
-       e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone
+       e.name as expert_name, e.specialty as expert_specialty, e.time_zone as expert_time_zone,
+       array(
+         select array[s.name, s.specialty] from unnest(o.others) with ordinality as u (id, place)
+         join staff s on s.id = u.id order by u.place
+       ) as panel
 from wait_offers o
 join wait_entries w on w.id = o.entry_id
 join holds h on h.id = o.hold_id
@@ -184,4 +188,5 @@ def _details(row: Any) -> OfferDetails:
         expert_specialty=row["expert_specialty"],
         expert_time_zone=row["expert_time_zone"],
         earlier_than=row["earlier_than"],
+        panel=tuple(PanelExpert(name, specialty) for name, specialty in row["panel"]),
     )

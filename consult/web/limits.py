@@ -17,6 +17,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "new_link": {"address": "10/hour", "account": "3/hour"},
     "offer": {"address": "60/10 minutes", "account": "20/10 minutes"},
     "upload": {"address": "120/hour", "account": "60/hour"},
+    "free_times": {"address": "240/10 minutes", "account": "60/10 minutes"},
     "hold": {"address": "120/hour", "account": "40/hour"},
     "invite": {"address": "60/hour", "account": "20/hour"},
     "calendar": {"address": "60/hour"},

@@ -61,7 +61,7 @@ async def test_what_happened_to_a_case_is_read_from_where_it_happened(conn: Any)
     assert (facts.question_count, facts.record_count, next_act(facts)) == (1, 0, NextAct.BOOK)
     appointment, _link = await book_one(conn, clinic, NOW + timedelta(days=1))
     facts = await cases.fetch_facts(conn, clinic.case, NOW)
-    assert (facts.next_appointment_id, facts.next_expert_name) == (appointment.id, "Dr Sabine Brandt")
+    assert (facts.next_appointment_id, facts.next_expert_names) == (appointment.id, ("Dr Sabine Brandt",))
     assert next_act(facts) is NextAct.HOLD_CALL
     await conn.execute(
         "insert into consultations (id, appointment_id, started_at) values (gen_random_uuid(), $1, $2)",

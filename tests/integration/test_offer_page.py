@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 
+from consult.availability import service as availability
+from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
 from consult.domain.ids import WaitEntryId
+from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
 from consult.keys import POOL
 from consult.scheduling import service as scheduling
 from consult.waiting import service as waiting
-from consult.waiting.model import OfferDetails
+from consult.waiting.model import OfferDetails, Wishes
 from tests.conftest import Server
 from tests.integration.clinic import Clinic, open_case, open_clinic
 from tests.integration.pages import proof, read, send, sign_in
-from tests.integration.waiters import USUAL, Told, free_slots, put_on_list
+from tests.integration.waiters import USUAL, Told, free_slots, offer, put_on_list
 
 CLOSED = "This time is no longer kept."
 YOURS = "This time is yours."
@@ -94,6 +97,30 @@ async def test_the_page_says_who_when_in_the_readers_zone_and_until_when(
     status, text = await press(client, "/offer", secret=offered.secret, time_zone="Mars/Base")
     assert status == 200
     assert "Berlin time" in text  # the expert's, as long as nobody knows better
+
+
+async def test_an_offered_panel_is_named_with_all_its_experts_everywhere(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    now, told = utc_now(), Told()
+    async with server.app[POOL].acquire() as conn:
+        clinic = await open_clinic(conn, now=now)
+        for expert in (clinic.expert, clinic.other_expert):
+            blocks = [WorkingBlock(weekday, time(0), time(23)) for weekday in range(7)]
+            await availability.set_working_hours(conn, expert, blocks)
+        panel = Wishes(kind=ConsultationKind.PANEL, expert_ids=(clinic.other_expert, clinic.expert))
+        await put_on_list(conn, clinic, "", case_id=clinic.case, wishes=panel, now=now)
+        (made,) = await offer(conn, clinic, Slot(now, now + timedelta(days=5)), told, now=now)
+        secret = await told.secret_of(conn, made.offer.id, now)
+    both = "Dr Helen Okafor, Dr Sabine Brandt"
+    _, text = await press(client, "/offer", secret=secret)
+    assert text.index("Dr Helen Okafor") < text.index("Dr Sabine Brandt")
+    await sign_in(client, "noor@clinic.example")
+    assert f"</b>, {both}" in await read(client, "/waiting")
+    status, text = await press(client, "/offer/answer", secret=secret, answer="take")
+    assert status == 200 and YOURS in text and both in text
+    assert f"<b>{both}</b>, <b>" in await read(client, f"/cases/{clinic.case}"), "what is next"
+    assert both in await read(client, "/cases")
 
 
 async def test_yes_books_and_leads_on_to_the_call(

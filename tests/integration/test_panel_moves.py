@@ -154,6 +154,7 @@ async def test_a_patient_moves_a_panel_to_a_time_when_all_are_free_and_all_follo
     await send_all(server)
     status, _text, place = await send(client, "/visit/cancel", {"reason": ""}, page="/visit/cancel")
     assert (status, place) == (303, "/visit/cancelled")
+    assert "with Dr Sabine Brandt, Dr Helen Okafor does not take place" in await read(client, "/visit/cancelled")
     await send_all(server)
     got = entries(server)
     assert sorted(got) == sorted(EVERYBODY)

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from consult.domain.clock import utc_now
-from consult.keys import BUS, POOL
+from consult.keys import BUS, LIMITER, POOL
 from consult.notices import service as notices
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes as changes
@@ -494,6 +494,19 @@ async def test_nobody_keeps_times_without_end(client: aiohttp.ClientSession, ser
     statuses = [(await send(client, MOVE, {"time": wanted, "sequence": "0"}, page=CHANGE))[0] for _ in range(41)]
     assert statuses[:40] == [303] * 40 and statuses[40] == 429
     assert await count_holds(server) == 1
+
+
+async def test_nobody_searches_free_times_without_end(
+    client: aiohttp.ClientSession, server: Server, booked: Booked
+) -> None:
+    for _ in range(59):
+        await server.app[LIMITER].hit("free_times", address="192.0.2.1", account=str(booked.appointment.id))
+    assert "Choose a day" in await read(client, MOVE)
+    text = await read(client, MOVE, status=429)
+    assert "Please wait a few minutes and try again." in text and "Your appointment is still on" in text
+    assert 'href="/visit/move"' in text, "the way on stays"
+    # Nor by a form whose answer would be the times again.
+    assert (await send(client, MOVE, {"time": "", "sequence": "0"}, page=CHANGE))[0] == 429
 
 
 async def test_a_guest_moves_and_cancels_nothing(client: aiohttp.ClientSession, server: Server, booked: Booked) -> None:
