@@ -43,8 +43,8 @@ PARTS = _parts("US", _STATES) | _parts("CA", _PROVINCES)
 @lru_cache(maxsize=16)
 def language_names(locale: str) -> dict[str, str]:
     """Return code and name of every language that can be chosen, ordered by name, which begins with a capital."""
-    found = _names(Locale.parse(locale).languages)
-    codes = [code for code in _names(Locale("en").languages) if len(code) == 2 and code not in NOT_SPOKEN]
+    found = _languages(locale)
+    codes = [code for code in _languages("en") if len(code) == 2 and code not in NOT_SPOKEN]
     names = {code: _capital(found.get(code, code)) for code in (*codes, *LONGER_CODES)}
     return dict(sorted(names.items(), key=lambda pair: _sorting(pair[1])))
 
@@ -72,7 +72,13 @@ def is_region(code: str) -> bool:
 
 def language_in_sentence(code: str, locale: str) -> str:
     """Return a language's name as it stands within a sentence: Portuguese, portugués."""
-    return _names(Locale.parse(locale).languages).get(code, code)
+    return _languages(locale).get(code, code)
+
+
+@lru_cache(maxsize=16)
+def _languages(locale: str) -> dict[str, str]:
+    """All that Babel knows, read once: a list of experts names languages on every line."""
+    return _names(Locale.parse(locale).languages)
 
 
 def _names(found: object) -> dict[str, str]:

@@ -35,7 +35,7 @@ from consult.web.session import require_staff
 routes = web.RouteTableDef()
 
 LENGTHS_MIN = (30, 45, 60, 90)
-
+LONG_LIST = 8  # experts; more of them scroll in a place of their own, so that the times stay in sight
 CHOOSE_PANEL = N_("Choose at least one more expert for a panel.")
 
 
@@ -134,7 +134,8 @@ async def _render_booking(
     async with request.app[POOL].acquire() as conn:
         case = await cases.fetch_case(conn, case_id)
         experts = await people.list_experts(conn)
-        choice = await _choose(conn, experts, chosen, others)
+        known = await service.list_expert_ids(conn, case_id)
+        choice = await _choose(conn, sorted(experts, key=lambda one: one.id not in known), chosen, others)
         offers: dict[str, Any] = {}
         if choice is not None:
             offers = await list_offers(
@@ -152,9 +153,10 @@ async def _render_booking(
         {
             **offers,
             "case": case,
-            "experts": experts,
+            "experts": _in_order(experts, choice),
             "choice": choice,
             "address": f"/cases/{case_id}/book?{choice.query}" if choice else "",
+            "is_long": len(experts) > LONG_LIST,
             "kinds": list(ConsultationKind),
             "lengths": LENGTHS_MIN,
             "patient_zone": case.patient.time_zone,
@@ -169,8 +171,19 @@ async def _render_booking(
     )
 
 
+def _in_order(experts: list[Staff], choice: Choice | None) -> list[Staff]:
+    """Return experts as the page lists them: by name; of many, whose list scrolls, those who are chosen first."""
+    if choice is None or len(experts) <= LONG_LIST:
+        return experts
+    chosen = [one.id for one in choice.panel]
+    return sorted(experts, key=lambda one: chosen.index(one.id) if one.id in chosen else len(chosen))
+
+
 async def _choose(conn: asyncpg.Connection, experts: list[Staff], chosen: Any, others: Sequence[str]) -> Choice | None:
-    """Return what an address or a form chose, with the usual where it says nothing; None if there are no experts."""
+    """Return what an address or a form chose, with the usual where it says nothing; None if there are no experts.
+
+    experts: whoever leads if nobody is chosen first.
+    """
     if not experts:
         return None
     lead = next((one for one in experts if str(one.id) == chosen.get("expert", "")), experts[0])

@@ -48,24 +48,24 @@ def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
     locale = words.language
     return WhenWords(
         time_zone=time_zone,
-        day=_day(visit.starts_at, time_zone, "EEEE", locale),
+        day=_capital(_day(visit.starts_at, time_zone, "EEEE", locale)),
         clock=clock_time(visit.starts_at, time_zone, locale=locale),
         zone=zone_place(visit.starts_at, time_zone, words=words),
         opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
-        short=in_one_line(visit.starts_at, time_zone, words),
+        short=_capital(in_one_line(visit.starts_at, time_zone, words)),
     )
 
 
 def say_instant(instant: datetime, time_zone: str, words: Words) -> InstantWords:
     return InstantWords(
-        day=_day(instant, time_zone, "EEEE", words.language),
+        day=_capital(_day(instant, time_zone, "EEEE", words.language)),
         clock=clock_time(instant, time_zone, locale=words.language),
         zone=zone_place(instant, time_zone, words=words),
     )
 
 
 def in_one_line(instant: datetime, time_zone: str, words: Words) -> str:
-    """Sun 22 November, 15:30 Lisbon time."""
+    """Sun 22 November, 15:30 Lisbon time: within a sentence, so in Spanish with a small letter."""
     day = _day(instant, time_zone, "EEE", words.language)
     clock = clock_time(instant, time_zone, locale=words.language)
     return words.say(ONE_LINE, day=day, clock=clock, zone=zone_place(instant, time_zone, words=words))
@@ -75,8 +75,12 @@ def _day(instant: datetime, time_zone: str, weekday: str, locale: str) -> str:
     """Sunday 22 November; weekday: EEEE in full, EEE short. Without the year: a link lives for weeks, not years."""
     form = f"{weekday} d 'de' MMMM" if locale == "es" else f"{weekday} d MMMM"
     day: str = babel.dates.format_date(instant.astimezone(zone(time_zone)), form, locale=locale)
-    return day[:1].upper() + day[1:]
+    return day
 
 
 def whole_minutes(length: timedelta) -> int:
     return round(length.total_seconds() / 60)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

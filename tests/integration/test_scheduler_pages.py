@@ -121,6 +121,29 @@ async def test_booking_leads_to_the_link_once_and_the_link_opens(
     assert await database.pool.fetchval("select kind from mails") == "invitation"
 
 
+async def test_a_further_time_is_looked_for_with_who_knows_the_case_and_many_experts_leave_it_in_sight(
+    scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
+) -> None:
+    async def experts() -> list[tuple[str, str]]:
+        found = await read(scheduler, f"/cases/{clinic.case}/book")
+        listed = found[found.index('<ul id="expert"') :].partition("</ul>")[0]
+        assert ("book-many" in listed) is (listed.count("<li>") > 8)
+        return re.findall(r'expert=\d+"( aria-current="true")?>.*?<b>([^<]+)</b>', listed)
+
+    assert (await experts())[0] == (' aria-current="true"', "Dr Helen Okafor"), "the first by name"
+    async with database.pool.acquire() as conn:
+        await book_one(conn, clinic, utc_now() + timedelta(days=2), now=utc_now())
+    assert await experts() == [("", "Dr Helen Okafor"), (' aria-current="true"', "Dr Sabine Brandt")]
+    await database.pool.execute(
+        """insert into staff (email, name, role, specialty, language, time_zone, password_hash, created_at)
+           select n || email, 'Dr Another ' || n, role, specialty, language, time_zone, password_hash, created_at
+           from staff, generate_series(1, 7) n where id = $1""",
+        clinic.expert,
+    )
+    listed = await experts()
+    assert len(listed) == 9 and listed[:2] == [(' aria-current="true"', "Dr Sabine Brandt"), ("", "Dr Another 1")]
+
+
 async def test_a_taken_slot_is_refused_with_the_nearest_free_ones(
     scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
 ) -> None:
