@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
 from itertools import zip_longest
@@ -43,8 +44,22 @@ async def show_experts(request: web.Request) -> web.Response:
     async with request.app[POOL].acquire() as conn:
         experts = await people.list_experts(conn)
         weeks = await service.list_working_hours(conn, [expert.id for expert in experts])
-    values = {"experts": experts, "weeks": weeks, "now": utc_now(), "may_set": staff.role is StaffRole.SCHEDULER}
+    weeks_said = {expert_id: same_days(week) for expert_id, week in weeks.items()}
+    values = {"experts": experts, "weeks": weeks_said, "now": utc_now(), "may_set": staff.role is StaffRole.SCHEDULER}
     return render(request, "staff/experts.html", values)
+
+
+def same_days(week: Sequence[WorkingBlock]) -> list[tuple[int, int, list[WorkingBlock]]]:
+    """Return runs of days with the same hours: the first day, the last, and the blocks of each of them."""
+    runs: list[tuple[int, int, list[WorkingBlock]]] = []
+    for weekday in range(7):
+        blocks = sorted((one for one in week if one.weekday == weekday), key=lambda one: one.starts)
+        before = runs[-1] if runs and runs[-1][1] == weekday - 1 else None
+        if before and [(one.starts, one.ends) for one in before[2]] == [(one.starts, one.ends) for one in blocks]:
+            runs[-1] = (before[0], weekday, before[2])
+        elif blocks:
+            runs.append((weekday, weekday, blocks))
+    return runs
 
 
 @routes.get("/experts/{id:[0-9]+}/hours")

@@ -115,10 +115,7 @@ async def open_case(request: web.Request) -> web.Response:
     if form.values.get("add") == "other_languages":  # nothing is to be opened yet
         form.errors.clear()
         return await _render_new_case(request, form, status=200)
-    if not patient.name:  # named, because the summary above the form stands without the fields' labels
-        form.wrong("name", service.NAME_MISSING)
-    if not texts["diagnosis"]:
-        form.wrong("diagnosis", service.DIAGNOSIS_MISSING)
+    form.take(InvalidInput(service.find_wrong_fields(patient, texts["diagnosis"], utc_now())))
     if not form.errors:
         try:
             async with request.app[POOL].acquire() as conn, conn.transaction():

@@ -5,7 +5,7 @@ Functions take a connection; who calls owns the transaction. Who may call is dec
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
 import asyncpg
 
@@ -59,9 +59,7 @@ async def open_case(
     """
     patient = _trimmed(patient)
     diagnosis, first_question = diagnosis.strip(), first_question.strip()
-    wrong = _wrong_patient_fields(patient, now.date())
-    if not diagnosis:
-        wrong["diagnosis"] = DIAGNOSIS_MISSING
+    wrong = find_wrong_fields(patient, diagnosis, now)
     for field, text, limit in (
         ("diagnosis", diagnosis, MAX_DIAGNOSIS_CHARS),
         ("plan", plan, MAX_TEXT_CHARS),
@@ -212,7 +210,12 @@ def _trimmed(patient: NewPatient) -> NewPatient:
     )
 
 
-def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
+def find_wrong_fields(patient: NewPatient, diagnosis: str, now: datetime) -> dict[str, str]:
+    """Return a sentence for each field of a new case that cannot be used, but for texts that are too long.
+
+    A form asks before it opens the case, so that everything is said at once.
+    """
+    patient, today = _trimmed(patient), now.date()
     wrong: dict[str, str] = {}
     if not patient.name:
         wrong["name"] = NAME_MISSING
@@ -226,6 +229,8 @@ def _wrong_patient_fields(patient: NewPatient, today: date) -> dict[str, str]:
         wrong["born_on"] = N_("This day has not come yet. Check the year.")
     elif patient.born_on is not None and patient.born_on < OLDEST_BIRTH:
         wrong["born_on"] = N_("This is before 1900. Check the year.")
+    if not diagnosis.strip():
+        wrong["diagnosis"] = DIAGNOSIS_MISSING
     return wrong
 
 

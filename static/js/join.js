@@ -5,7 +5,7 @@
  */
 
 import { ApiError, post } from "./api.js";
-import { forgetSecret, takeSecret } from "./link_secret.js";
+import { forgetSecret, secretInAddress, takeSecret } from "./link_secret.js";
 import { find } from "./parts.js";
 import { _, ready } from "./words.js";
 
@@ -66,7 +66,7 @@ if (secret && !door.querySelector("[role='alert']:not([hidden])")) show(door, "l
 
 // A second link opened in the same tab changes the fragment alone.
 window.addEventListener("hashchange", () => {
-  if (location.hash.length < 2) return;
+  if (!secretInAddress()) return;
   secret = takeSecret(KEY);
   show(door, "link");
 });

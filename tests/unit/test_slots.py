@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from consult.availability.hours_views import same_days
 from consult.availability.model import (
     ExpertRules,
     ExpertTime,
@@ -149,3 +150,15 @@ def test_an_absence_of_whole_days_is_told_from_one_of_hours() -> None:
     assert time.whole_days(whole) == (SPRING - timedelta(days=1), SPRING)
     assert time.whole_days(last) == (SPRING, SPRING)
     assert time.whole_days(Slot(whole.starts_at, whole.ends_at - HOUR)) is None
+
+
+def test_days_with_the_same_hours_are_said_as_one() -> None:
+    usual = [hours(weekday, *times) for weekday in (0, 1, 2, 4) for times in (("13:00", "17:00"), ("09:00", "12:00"))]
+    runs = same_days([*usual, hours(3, "09:00", "12:00"), hours(6, "22:00", "00:00")])
+    assert [(first, last, [f"{one.starts:%H}-{one.ends:%H}" for one in blocks]) for first, last, blocks in runs] == [
+        (0, 2, ["09-12", "13-17"]),
+        (3, 3, ["09-12"]),
+        (4, 4, ["09-12", "13-17"]),
+        (6, 6, ["22-00"]),
+    ]
+    assert same_days([]) == []
