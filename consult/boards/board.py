@@ -17,6 +17,7 @@ FEWEST_HOURS = 4
 SHORTEST_MIN = 10  # a block is drawn as long as that at least
 LATE_AFTER = timedelta(minutes=3)
 CHASE_RECORDS_WITHIN = timedelta(hours=48)
+MANY_COLUMNS = 6  # more do not fit beside each other
 
 
 def state_of(line: BoardLine, now: datetime) -> LineState:
@@ -112,7 +113,10 @@ def columns_of(
     now: datetime,
     absences: Mapping[StaffId, Sequence[Slot]] | None = None,
 ) -> dict[StaffId, list[Entry]]:
-    """Return each expert's blocks in the order of time; an appointment of a panel stands in the column of each."""
+    """Return each expert's blocks in the order of time; an appointment of a panel stands in the column of each.
+
+    The order is that of expert_ids. Of many experts those with calls come first, and those without any time last.
+    """
     columns: dict[StaffId, list[Entry]] = {expert_id: [] for expert_id in expert_ids}
     for line in lines:
         entry = replace(_entry(line.slot, span), line=line, state=state_of(line, now), can_move=may_move(line, now))
@@ -125,7 +129,16 @@ def columns_of(
         columns.setdefault(expert_id, []).extend(seen)
     for expert_id, slots in free.items():
         columns.setdefault(expert_id, []).extend(_entry(slot, span) for slot in slots)
-    return {expert_id: sorted(entries, key=lambda entry: entry.slot) for expert_id, entries in columns.items()}
+    ordered = list(columns)
+    if len(columns) > MANY_COLUMNS:
+        ordered.sort(key=lambda expert_id: _rank(columns[expert_id]))
+    return {expert_id: sorted(columns[expert_id], key=lambda entry: entry.slot) for expert_id in ordered}
+
+
+def _rank(entries: Sequence[Entry]) -> int:
+    if any(entry.line or entry.kept for entry in entries):
+        return 0
+    return 2 if all(entry.is_away for entry in entries) else 1
 
 
 def _entry(slot: Slot, span: Span) -> Entry:

@@ -85,6 +85,17 @@ def test_a_panel_stands_in_the_column_of_each_expert_and_a_kept_time_is_neither_
     assert [(entry.line, entry.kept) for entry in columns[other]] == [(panel, None), (None, kept)]
 
 
+def test_of_many_experts_those_with_calls_stand_first_and_those_without_time_last() -> None:
+    ids = [StaffId(number) for number in range(10, 17)]
+    call, slot = replace(line(), expert_ids=(ids[5],)), Slot(TEN, TEN + 30 * MINUTE)
+    free, absences, span = {ids[2]: [slot], ids[6]: [slot]}, {ids[0]: [slot]}, span_of([slot], DAY)
+    assert list(columns_of(ids, [call], free, [], span, TEN, absences)) == [
+        ids[5], ids[2], ids[6], ids[0], ids[1], ids[3], ids[4],
+    ]  # fmt: skip
+    few = ids[1:]
+    assert list(columns_of(few, [call], free, [], span, TEN)) == few, "those stay where they are"
+
+
 def test_who_waits_comes_before_who_is_late_and_that_before_missing_records() -> None:
     now = TEN + 10 * MINUTE
     needs = needs_of(
