@@ -25,7 +25,15 @@ from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import keep_link
-from consult.scheduling.offers_web import CHOOSE_EXPERT, REFUSED, list_offers, nearest_of, wanted_start
+from consult.scheduling.offers_web import (
+    CHOOSE_EXPERT,
+    LONG_LIST,
+    REFUSED,
+    in_order,
+    list_offers,
+    nearest_of,
+    wanted_start,
+)
 from consult.waiting import service as waiting
 from consult.web.forms import Form, read_form
 from consult.web.params import number_in_path
@@ -35,7 +43,6 @@ from consult.web.session import require_staff
 routes = web.RouteTableDef()
 
 LENGTHS_MIN = (30, 45, 60, 90)
-LONG_LIST = 8  # experts; more of them scroll in a place of their own, so that the times stay in sight
 CHOOSE_PANEL = N_("Choose at least one more expert for a panel.")
 
 
@@ -153,7 +160,7 @@ async def _render_booking(
         {
             **offers,
             "case": case,
-            "experts": _in_order(experts, choice),
+            "experts": in_order(experts, [one.id for one in choice.panel] if choice else []),
             "choice": choice,
             "address": f"/cases/{case_id}/book?{choice.query}" if choice else "",
             "is_long": len(experts) > LONG_LIST,
@@ -169,14 +176,6 @@ async def _render_booking(
         },
         status=(refused.status if refused else status) if form else 200,
     )
-
-
-def _in_order(experts: list[Staff], choice: Choice | None) -> list[Staff]:
-    """Return experts as the page lists them: by name; of many, whose list scrolls, those who are chosen first."""
-    if choice is None or len(experts) <= LONG_LIST:
-        return experts
-    chosen = [one.id for one in choice.panel]
-    return sorted(experts, key=lambda one: chosen.index(one.id) if one.id in chosen else len(chosen))
 
 
 async def _choose(conn: asyncpg.Connection, experts: list[Staff], chosen: Any, others: Sequence[str]) -> Choice | None:

@@ -19,7 +19,15 @@ from consult.people.model import Staff
 from consult.scheduling import service
 from consult.scheduling.flash import keep_link
 from consult.scheduling.model import AppointmentDetails
-from consult.scheduling.offers_web import CHOOSE_EXPERT, REFUSED, list_offers, nearest_of, wanted_start
+from consult.scheduling.offers_web import (
+    CHOOSE_EXPERT,
+    LONG_LIST,
+    REFUSED,
+    in_order,
+    list_offers,
+    nearest_of,
+    wanted_start,
+)
 from consult.scheduling.room_web import close_room, send_out_after_move
 from consult.waiting import service as waiting
 from consult.web.forms import Form, read_form
@@ -124,7 +132,8 @@ async def _render_moving(
             **offers,
             "details": details,
             "appointment": appointment,
-            "experts": experts,
+            "experts": in_order(experts, [lead.id, appointment.expert_id]),
+            "is_long": len(experts) > LONG_LIST,
             "lead": lead,
             "panel": panel,
             "patient_zone": details.patient_time_zone,

@@ -148,3 +148,13 @@ async def test_the_schedulers_link_leads_to_the_appointment_and_an_expert_sees_n
     for part in ("hours", "days", "absences", "travel", "rules", "kinds"):
         await read(client, f"/experts/{clinic.expert}/{part}", 404)
         await read(client, f"/experts/{clinic.other_expert}/{part}")
+
+
+async def test_the_summary_names_the_fields_whose_sentences_do_not(
+    expert: aiohttp.ClientSession, clinic: Clinic
+) -> None:
+    page, wrong = f"/experts/{clinic.expert}/rules", RULES | {"preparation": "-5", "buffer_after": "121"}
+    status, text, _ = await send(expert, page, wrong, page=page)
+    assert status == 422
+    for label, most in (("Minutes for every call", 240), ("Minutes free after", 120)):
+        assert f"{label}: Please enter a number from 0 to {most}.</a>" in text
