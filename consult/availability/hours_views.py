@@ -8,6 +8,7 @@ from datetime import time
 from itertools import zip_longest
 
 from aiohttp import web
+from babel.dates import get_day_names
 
 from consult.availability import service
 from consult.availability.model import WorkingBlock
@@ -19,7 +20,7 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.people import service as people
 from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day
-from consult.web.render import render
+from consult.web.render import reader_words, render
 from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
@@ -45,7 +46,13 @@ async def show_experts(request: web.Request) -> web.Response:
         experts = await people.list_experts(conn)
         weeks = await service.list_working_hours(conn, [expert.id for expert in experts])
     weeks_said = {expert_id: same_days(week) for expert_id, week in weeks.items()}
-    values = {"experts": experts, "weeks": weeks_said, "now": utc_now(), "may_set": staff.role is StaffRole.SCHEDULER}
+    values = {
+        "experts": experts,
+        "weeks": weeks_said,
+        "days": get_day_names("wide", locale=reader_words(request).language),
+        "now": utc_now(),
+        "may_set": staff.role is StaffRole.SCHEDULER,
+    }
     return render(request, "staff/experts.html", values)
 
 

@@ -127,8 +127,9 @@ async def test_a_further_time_is_looked_for_with_who_knows_the_case_and_many_exp
         return re.findall(r'expert=\d+"( aria-current="true")?>.*?<b>([^<]+)</b>', listed)
 
     assert (await experts())[0] == (' aria-current="true"', "Dr Helen Okafor"), "the first by name"
+    starts_at = (utc_now() + timedelta(days=2)).replace(hour=12)
     async with database.pool.acquire() as conn:
-        await book_one(conn, clinic, utc_now() + timedelta(days=2), now=utc_now())
+        await book_one(conn, clinic, starts_at, now=utc_now())
     assert await experts() == [("", "Dr Helen Okafor"), (' aria-current="true"', "Dr Sabine Brandt")]
     await database.pool.execute(
         """insert into staff (email, name, role, specialty, language, time_zone, password_hash, created_at)
@@ -138,6 +139,9 @@ async def test_a_further_time_is_looked_for_with_who_knows_the_case_and_many_exp
     )
     listed = await experts()
     assert len(listed) == 9 and listed[:2] == [(' aria-current="true"', "Dr Sabine Brandt"), ("", "Dr Another 1")]
+    board = await read(scheduler, f"/board?day={starts_at.astimezone(BERLIN).date()}")
+    columns = re.findall(r'data-expert="(\d+)"', board)
+    assert len(columns) == 9 and columns[0] == str(clinic.expert), "who has the call stands first"
 
 
 async def test_a_taken_slot_is_refused_with_the_nearest_free_ones(
