@@ -203,10 +203,8 @@ def free_slots(
     """
     earliest, latest_at, day_from, day_to = _reach([time.rules], day_from, day_to, now)
     parts = _Parts.of(time.rules, length, record_count)
-    windows = _windows(time, taken, time.days(day_from, day_to), parts)
-    windows.sort()
     offers: list[OfferedSlot] = []
-    for first_s, end_s in _paced(windows, parts.all):
+    for first_s, end_s in _runs(time, taken, time.days(day_from, day_to), parts):
         offers += _offers_in(first_s, end_s, parts)
     first, end = (
         bisect(offers, at, key=_starts_at) for bisect, at in ((bisect_left, earliest), (bisect_right, latest_at))
@@ -214,8 +212,35 @@ def free_slots(
     return offers[first:end]
 
 
+def is_free_slot(
+    time: ExpertTime,
+    taken: TakenTime | Sequence[OfferedSlot],
+    day_from: date,
+    day_to: date,
+    slot: Slot,
+    *,
+    record_count: int,
+    now: datetime,
+) -> bool:
+    """Return whether a slot is one that `free_slots` returns, without making the others."""
+    earliest, latest_at, day_from, day_to = _reach([time.rules], day_from, day_to, now)
+    if not earliest <= slot.starts_at <= latest_at:
+        return False
+    length = slot.ends_at - slot.starts_at
+    if length % ONE_SECOND:
+        return False
+    parts = _Parts.of(time.rules, length, record_count)
+    at = slot.starts_at.timestamp()
+    for day in time.days(day_from, day_to):
+        if any(start <= at < end for start, end in day.hours):  # what is offered on a day hangs on no other
+            for first_s, end_s in _runs(time, taken, [day], parts):
+                if first_s <= at < end_s:
+                    return (at - first_s) % parts.all == 0
+    return False
+
+
 def free_panel_slots(
-    panel: Sequence[tuple[ExpertTime, Sequence[OfferedSlot]]],
+    panel: Sequence[tuple[ExpertTime, TakenTime | Sequence[OfferedSlot]]],
     day_from: date,
     day_to: date,
     length: timedelta,
@@ -245,6 +270,15 @@ def free_panel_slots(
             starts.extend(range(first, end, pace))
     slots = [Slot(at, at + length) for at in map(instant_to_utc, starts)]
     return [slot for slot in slots if earliest <= slot.starts_at <= latest_at]
+
+
+def _runs(
+    time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], days: Sequence[WorkingDay], parts: _Parts
+) -> Iterator[Stretch]:
+    """Return stretches, ordered: a call may begin in the first second of each, and then whenever its parts are over."""
+    windows = _windows(time, taken, days, parts)
+    windows.sort()
+    return _paced(windows, parts.all)
 
 
 def _reach(

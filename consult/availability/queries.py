@@ -21,13 +21,14 @@ from consult.domain.slots import Slot
 from consult.domain.zones import DAY_S
 
 FIRST_DAY = date(1970, 1, 1)
-EXPERT_LOCK = 0x5107  # the class of advisory locks that order the bookings of one expert
+# 20743 is the class of advisory locks that order the bookings of one expert.
+LOCK_EXPERT = "select pg_advisory_xact_lock(20743, ($1::bigint % 2147483647)::integer)"
 
-LOCK_EXPERT = "select pg_advisory_xact_lock($1::integer, ($2::bigint % 2147483647)::integer)"
-
-# An array gives its members in their order, so that all who lock several experts lock them in the same one.
-LOCK_EXPERTS = """
-select pg_advisory_xact_lock($1::integer, (expert_id % 2147483647)::integer) from unnest($2::bigint[]) as expert_id
+# Part of a statement that locks several. An array gives its members in their order, so that all who lock several lock
+# them in the same one, that of their ids.
+LOCKS = """
+  select pg_advisory_xact_lock(20743, (one.expert_id % 2147483647)::integer)
+  from unnest((select $1::bigint[])) as one (expert_id)
 """
 
 LIST_WORKING_HOURS = """
@@ -129,12 +130,7 @@ TELL_OF_CHANGE = "select pg_notify('schedule_changed', $1::bigint::text)"
 
 async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
     """Order the bookings of one expert until this transaction ends."""
-    await conn.execute(LOCK_EXPERT, EXPERT_LOCK, expert_id)
-
-
-async def lock_experts(conn: asyncpg.Connection, expert_ids: Sequence[StaffId]) -> None:
-    """As lock_expert, for several. expert_ids: ordered."""
-    await conn.execute(LOCK_EXPERTS, EXPERT_LOCK, expert_ids)
+    await conn.execute(LOCK_EXPERT, expert_id)
 
 
 async def list_working_hours(

@@ -5,7 +5,7 @@ Functions take a connection; who calls owns the transaction, except where a docs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ import asyncpg
 from consult.availability import queries
 from consult.availability.collisions import Collision, collisions_of
 from consult.availability.model import MAX_BLOCKS_A_WEEK, Absence, ExpertTime, WorkingBlock, wrong_blocks
-from consult.availability.queries import OF_EXPERTS, TIMES, time_of
+from consult.availability.queries import LOCKS, OF_EXPERTS, TIMES, time_of
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
@@ -23,16 +23,17 @@ from consult.people import service as people
 from consult.people.model import Staff
 
 __all__ = [
+    "LOCKS",
     "OF_EXPERTS",
     "TIMES",
     "fetch_expert",
     "fetch_times",
     "fetch_working_hours",
+    "homes_of",
     "list_absences",
     "list_collisions",
     "list_working_hours",
     "lock_expert",
-    "lock_experts",
     "set_working_hours",
     "time_of",
 ]
@@ -73,17 +74,14 @@ async def lock_expert(conn: asyncpg.Connection, expert_id: StaffId) -> None:
     await queries.lock_expert(conn, expert_id)
 
 
-async def lock_experts(conn: asyncpg.Connection, expert_ids: Collection[StaffId]) -> None:
-    """Let whoever else changes or books these experts' time wait until this transaction ends.
-
-    Nobody waits in a circle: all lock the experts that they want at once, in the order of their ids.
-    """
-    await queries.lock_experts(conn, sorted(set(expert_ids)))
-
-
 async def fetch_times(conn: asyncpg.Connection, experts: Sequence[Staff]) -> dict[StaffId, ExpertTime]:
     """Return all that decides when each expert can be booked, besides what is booked."""
-    return await queries.fetch_times(conn, {expert.id: ZoneInfo(expert.time_zone) for expert in experts})
+    return await queries.fetch_times(conn, homes_of(experts))
+
+
+def homes_of(experts: Sequence[Staff]) -> dict[StaffId, ZoneInfo]:
+    """Return the zone in which each expert is at home."""
+    return {expert.id: ZoneInfo(expert.time_zone) for expert in experts}
 
 
 async def list_absences(conn: asyncpg.Connection, expert_id: StaffId, *, now: datetime) -> list[Absence]:

@@ -333,7 +333,7 @@ async def _candidates(
     known = await scheduling.list_expert_ids(conn, case_id)
     today = now.astimezone(UTC).date()
     until = today + LOOKED_AHEAD
-    diary = await scheduling.read_diary(conn, experts, today, until, now=now)
+    diary = await scheduling.read_diary(conn, availability.homes_of(experts), today, until, now=now)
     found = []
     for expert in experts:
         time = diary.times[expert.id]

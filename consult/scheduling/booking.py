@@ -19,10 +19,8 @@ from consult.scheduling import booking_queries as queries
 from consult.scheduling.claims import (
     MAX_REASON_CHARS,
     Wish,
-    claim,
+    claimed,
     experts_of,
-    gather,
-    offering_others,
     one_transaction,
     refuse_long_reason,
     refuse_wrong_time,
@@ -57,9 +55,7 @@ async def book(
     expert_ids = experts_of(expert_id, others)
     wish = Wish(case_id, expert_ids, slot, now, outside_hours, hold_id=hold_id)
     refuse_wrong_time(wish)
-    party = await gather(conn, wish)
-    async with offering_others(conn, wish, party), one_transaction(conn):
-        diary = await claim(conn, wish, party)
+    async with claimed(conn, wish) as (party, diary):
         blocked = {one: diary.blocked(one, slot, record_count=party.record_count) for one in expert_ids}
         appointment_id = AppointmentId(uuid.uuid4())
         link = make_link(appointment_id)

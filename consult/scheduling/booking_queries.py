@@ -11,36 +11,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from consult.domain.access import StaffRole
+from consult.availability import service as availability
 from consult.domain.ids import AppointmentId, CaseId, HoldId, PatientId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
-from consult.people.model import Staff
 from consult.scheduling.links import FreshLink
 from consult.scheduling.model import CancelledBy, Hold, PatientNeed
 
 ROOMS_LOCK = 0x5108  # the advisory lock that orders what counts rooms, taken after those of experts
 
-# The experts that are wanted for a case, with what their preparation depends on. $3 to $4: the time that is wanted; $5
-# is now; $6 and $7 are left out of what is taken.
-FETCH_PARTY = """
-select e.id, e.email, e.name, e.role, e.specialty, e.time_zone, e.language, c.patient_id,
-       (select count(*) from records r where r.case_id = c.id and r.removed_at is null) as record_count,
-       nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity,
-       exists (
-         select from busy_times b left join holds h on h.id = b.hold_id
-         where b.expert_id = e.id and lower(b.blocked) > $3::timestamptz - interval '1 day' and lower(b.blocked) < $4
-           and b.during && tstzrange($3, $4)
-           and (h.id is null or h.expires_at > $5)
-           and not coalesce(b.appointment_id = $6, false) and not coalesce(b.hold_id = $7, false)
-       ) as is_taken
-from cases c
-join staff e on e.id = any($2::bigint[])
-where c.id = $1 and e.role = 'expert' and e.disabled_at is null
+# The experts that are wanted for a case ($2, $3), with what their preparation depends on. $4 to $5: the time that is
+# wanted; $6 is now; $7 and $8 are left out of what is taken. (select $3): as in OF_EXPERTS, so that the plan is kept.
+WANTED = """
+with wanted as materialized (
+  select e.id, e.time_zone, c.patient_id,
+         (select count(*) from records r where r.case_id = c.id and r.removed_at is null) as record_count,
+         exists (
+           select from busy_times b left join holds h on h.id = b.hold_id
+           where b.expert_id = e.id and lower(b.blocked) > $4::timestamptz - interval '1 day' and lower(b.blocked) < $5
+             and b.during && tstzrange($4, $5)
+             and (h.id is null or h.expires_at > $6)
+             and not coalesce(b.appointment_id = $7, false) and not coalesce(b.hold_id = $8, false)
+         ) as is_taken
+  from cases c
+  join staff e on e.id = any((select $3::bigint[])::bigint[])
+  where c.id = $2 and e.role = 'expert' and e.disabled_at is null
+), locked as materialized (
 """
+
+# Nobody is locked if somebody wanted is not there or is taken.
+PARTY = """
+  where (select count(*) from wanted where not is_taken) = cardinality($3)
+)
+select id, time_zone, patient_id, record_count, is_taken,
+       nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity,
+       (select count(*) from locked) as locked
+from wanted
+"""
+
+# One round trip less than reading and locking apart. $1: whom to lock. It reads what was so before it had the locks:
+# what decides is read by the statement after it.
+LOCK_PARTY = WANTED + availability.LOCKS + PARTY
 
 LOCK_ROOMS = "select pg_advisory_xact_lock($1::bigint)"
 
@@ -226,10 +241,10 @@ select expert_id, lower(during) as starts_at, upper(during) as ends_at from take
 class Party:
     """Who is wanted for a case, and what is known before their time is looked at.
 
-    experts: by id, those that were found. taken: somebody of them is busy at the wanted time.
+    homes: of the experts that were found, the lead first. taken: somebody of them is busy at the wanted time.
     """
 
-    experts: dict[StaffId, Staff]
+    homes: dict[StaffId, ZoneInfo]
     patient_id: PatientId | None
     record_count: int
     room_capacity: int | None
@@ -257,36 +272,30 @@ class NewInvitation:
     link: FreshLink
 
 
-async def fetch_party(
+async def lock_party(
     conn: asyncpg.Connection,
     case_id: CaseId,
     expert_ids: Sequence[StaffId],
     slot: Slot,
     now: datetime,
     *,
+    to_lock: Sequence[StaffId],
     apart_from: AppointmentId | None = None,
     hold_id: HoldId | None = None,
 ) -> Party:
+    """Order the bookings of experts until this transaction ends, if all that are wanted are there and none is taken.
+
+    to_lock: ordered, the wanted ones among them.
+    """
     rows = await conn.fetch(
-        FETCH_PARTY, case_id, list(expert_ids), slot.starts_at, slot.ends_at, now, apart_from, hold_id
+        LOCK_PARTY, to_lock, case_id, expert_ids, slot.starts_at, slot.ends_at, now, apart_from, hold_id
     )
     if not rows:
         return Party({}, None, 0, None, False)
-    experts = [
-        Staff(
-            id=StaffId(row["id"]),
-            email=row["email"],
-            name=row["name"],
-            role=StaffRole(row["role"]),
-            specialty=row["specialty"],
-            time_zone=row["time_zone"],
-            language=row["language"],
-        )
-        for row in rows
-    ]
     first = rows[0]
+    found = {StaffId(row["id"]): ZoneInfo(row["time_zone"]) for row in rows}
     return Party(
-        {expert.id: expert for expert in experts},
+        {one: found[one] for one in expert_ids if one in found},
         PatientId(first["patient_id"]),
         first["record_count"],
         first["room_capacity"],

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from consult.availability import service as availability
 from consult.domain.errors import (
     HoldExpired,
     InvalidInput,
@@ -51,14 +50,9 @@ class Wish:
     hold_id: HoldId | None = None
 
 
-@contextlib.asynccontextmanager
-async def one_transaction(conn: asyncpg.Connection) -> AsyncIterator[None]:
+def one_transaction(conn: asyncpg.Connection) -> contextlib.AbstractAsyncContextManager[object]:
     """The caller's transaction, or one of our own. Without savepoints: what fails here fails the whole."""
-    if conn.is_in_transaction():
-        yield
-        return
-    async with conn.transaction():
-        yield
+    return contextlib.nullcontext() if conn.is_in_transaction() else conn.transaction()
 
 
 def slot_of(starts_at: datetime, length: timedelta) -> Slot:
@@ -91,47 +85,47 @@ def refuse_wrong_time(wish: Wish) -> None:
         raise SlotOutsideHours(message=TOO_FAR)
 
 
-async def gather(conn: asyncpg.Connection, wish: Wish) -> Party:
-    """Return the experts and the case. A time that is taken is refused here, before anybody waits in line for it."""
-    party = await queries.fetch_party(
-        conn, wish.case_id, wish.expert_ids, wish.slot, wish.now, apart_from=wish.own, hold_id=wish.hold_id
-    )
-    if set(party.experts) != set(wish.expert_ids):
-        raise NotFound("expert or case")
-    if party.taken:
-        raise SlotTaken(nearest=await _nearest(conn, wish, party))
-    return party
-
-
 @contextlib.asynccontextmanager
-async def offering_others(conn: asyncpg.Connection, wish: Wish, party: Party) -> AsyncIterator[None]:
-    """Have a refusal name the closest free times. They are looked up when our own locks are given back."""
+async def claimed(
+    conn: asyncpg.Connection, wish: Wish, *, also: Sequence[StaffId] = ()
+) -> AsyncIterator[tuple[Party, Diary]]:
+    """Lock the experts, and return them with their diary, in which the wanted time is free, within a transaction.
+
+    also: whose time is given back. A time that is taken is refused before anybody waits in line for it. A refusal
+    names the closest free times; they are looked up when our own locks are given back.
+    """
+    party = None
     try:
-        yield
+        async with one_transaction(conn):
+            to_lock = sorted({*wish.expert_ids, *also})
+            party = await queries.lock_party(
+                conn, wish.case_id, wish.expert_ids, wish.slot, wish.now,
+                to_lock=to_lock, apart_from=wish.own, hold_id=wish.hold_id,
+            )  # fmt: skip
+            if len(party.homes) < len(wish.expert_ids):
+                raise NotFound("expert or case")
+            if party.taken:
+                raise SlotTaken
+            yield party, await _claim(conn, wish, party)
     except (SlotTaken, RoomsFull) as refused:
-        if "nearest" in refused.values:
+        if party is None or "nearest" in refused.values:
             raise
-        raise type(refused)(nearest=await _nearest(conn, wish, party)) from None
+        nearest = await find_nearest(
+            conn, party.homes, wish.slot, record_count=party.record_count, now=wish.now, hold_id=wish.hold_id
+        )
+        raise type(refused)(nearest=nearest) from None
 
 
-async def claim(conn: asyncpg.Connection, wish: Wish, party: Party, *, also: Sequence[StaffId] = ()) -> Diary:
-    """Lock the experts and return their diary, in which the wanted time is free. also: whose time is given back."""
-    await availability.lock_experts(conn, {*wish.expert_ids, *also})
+async def _claim(conn: asyncpg.Connection, wish: Wish, party: Party) -> Diary:
+    """Return the diary of experts who are locked, in which the wanted time is free."""
     if party.room_capacity is not None:
         await queries.lock_rooms(conn)
     as_of = wish.now
     if wish.hold_id is not None:
         as_of = await _take_hold(conn, wish)
     day = wish.slot.starts_at.date()
-    experts = [party.experts[one] for one in wish.expert_ids]
     diary = await read_diary(
-        conn,
-        experts,
-        day - ONE_DAY,
-        day + ONE_DAY,
-        now=wish.now,
-        apart_from=(wish.own, wish.hold_id),
-        wanted=wish.slot,
+        conn, party.homes, day - ONE_DAY, day + ONE_DAY, now=wish.now, apart_from=wish.own, hold_id=wish.hold_id
     )
     if wish.outside_hours:
         diary.raise_if_taken(wish.slot)
@@ -162,10 +156,3 @@ async def fetch_hold(conn: asyncpg.Connection, hold_id: HoldId, now: datetime) -
     if found is None or found[1] is not None or found[0].expires_at <= now:
         raise HoldExpired
     return found[0]
-
-
-async def _nearest(conn: asyncpg.Connection, wish: Wish, party: Party) -> list[Slot]:
-    return await find_nearest(
-        conn, [party.experts[one] for one in wish.expert_ids], wish.slot, record_count=party.record_count,
-        now=wish.now, apart_from=(wish.hold_id,),
-    )  # fmt: skip

@@ -6,17 +6,18 @@ locked.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from math import ceil, floor
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from consult.availability import service as availability
-from consult.availability.model import ExpertRules, ExpertTime, OfferedSlot, free_panel_slots, free_slots
+from consult.availability.model import ExpertRules, ExpertTime, TakenTime, free_panel_slots, free_slots, is_free_slot
 from consult.domain.errors import ConsultError, RoomsFull, SlotOutsideHours, SlotTaken
-from consult.domain.ids import StaffId
+from consult.domain.ids import AppointmentId, HoldId, StaffId
 from consult.domain.slots import Slot, nearest
 from consult.domain.words import N_
 from consult.people.model import Staff
@@ -71,41 +72,45 @@ class Diary:
             return self.free_slots(expert_id, day_from, day_to, length, record_count=record_count, now=now)
         return self.panel_slots(day_from, day_to, length, record_count=record_count, now=now)
 
-    def taken(self, expert_id: StaffId) -> list[OfferedSlot]:
-        return [one.time for one in self.busy[expert_id]]
+    def taken(self, expert_id: StaffId) -> TakenTime:
+        busy = self.busy[expert_id]
+        return TakenTime(
+            [(floor(one.blocked_from), ceil(one.blocked_to)) for one in busy], [floor(one.starts) for one in busy]
+        )
 
     def raise_unless_free(self, slot: Slot, *, record_count: int, now: datetime) -> None:
         """Raises SlotTaken, RoomsFull or SlotOutsideHours, with a sentence that says why it is not free."""
-        day = slot.starts_at.date()
-        days = (day - ONE_DAY, day + ONE_DAY, slot.ends_at - slot.starts_at)
-        if slot in self.slots(*days, record_count=record_count, now=now):
+        if self._is_free(slot, record_count=record_count, now=now):
             return
         self.raise_if_taken(slot)
         raise self._why_not(slot, record_count=record_count, now=now)
 
     def raise_if_taken(self, slot: Slot) -> None:
         """Raises SlotTaken or RoomsFull. This holds outside of the hours too."""
-        if any(one.time.during.overlaps(slot) for taken in self.busy.values() for one in taken):
+        from_s, to_s = _seconds(slot)
+        if any(one.starts < to_s and from_s < one.ends for busy in self.busy.values() for one in busy):
             raise SlotTaken
-        if not self._with_rooms([slot]):
+        if not self._has_room(slot):
             raise RoomsFull
 
     def blocked(self, expert_id: StaffId, slot: Slot, *, record_count: int) -> Slot:
         """Return what a call takes of an expert's time: with preparation and buffers, as far as that is free."""
         wanted = self.times[expert_id].rules.blocked(slot, record_count)
         starts_at, ends_at = wanted.starts_at, wanted.ends_at
+        from_s, to_s = _seconds(wanted)
         for one in self.busy[expert_id]:
-            if one.time.blocked.overlaps(wanted):
+            if one.blocked_from < to_s and from_s < one.blocked_to:
                 # Only a call that was arranged outside of the offers gets here: the rest between calls is given up.
-                if one.time.during.starts_at < slot.starts_at:
-                    starts_at = max(starts_at, min(one.time.blocked.ends_at, slot.starts_at))
+                if one.starts < slot.starts_at.timestamp():
+                    starts_at = max(starts_at, min(datetime.fromtimestamp(one.blocked_to, UTC), slot.starts_at))
                 else:
-                    ends_at = min(ends_at, max(one.time.blocked.starts_at, slot.ends_at))
+                    ends_at = min(ends_at, max(datetime.fromtimestamp(one.blocked_from, UTC), slot.ends_at))
         return Slot(starts_at, ends_at)
 
     def overlapped(self, expert_id: StaffId, slot: Slot) -> bool:
         """Whether what is blocked around another call reaches into a time."""
-        return any(one.time.blocked.overlaps(slot) for one in self.busy[expert_id])
+        from_s, to_s = _seconds(slot)
+        return any(one.blocked_from < to_s and from_s < one.blocked_to for one in self.busy[expert_id])
 
     def _why_not(self, slot: Slot, *, record_count: int, now: datetime) -> ConsultError:
         for time in self.times.values():
@@ -116,20 +121,29 @@ class Diary:
             TOO_SOON: lambda rules: replace(rules, notice=timedelta()),
             TOO_FAR: lambda rules: replace(rules, horizon=timedelta(days=MAX_DAYS_AHEAD)),
         }
-        day = slot.starts_at.date()
         for sentence, relax in relaxed.items():
             times = {one: replace(time, rules=relax(time.rules)) for one, time in self.times.items()}
-            free = replace(self, times=times).slots(
-                day - ONE_DAY, day + ONE_DAY, slot.ends_at - slot.starts_at, record_count=record_count, now=now
-            )
-            if slot in free:
+            if replace(self, times=times)._is_free(slot, record_count=record_count, now=now):
                 return SlotOutsideHours(message=sentence)
         return SlotTaken() if any(self.overlapped(one, slot) for one in self.times) else SlotOutsideHours()
 
+    def _is_free(self, slot: Slot, *, record_count: int, now: datetime) -> bool:
+        day = slot.starts_at.date()
+        day_from, day_to = day - ONE_DAY, day + ONE_DAY
+        if len(self.times) > 1:
+            length = slot.ends_at - slot.starts_at
+            return slot in self.panel_slots(day_from, day_to, length, record_count=record_count, now=now)
+        ((expert_id, time),) = self.times.items()
+        taken = self.taken(expert_id)
+        return is_free_slot(time, taken, day_from, day_to, slot, record_count=record_count, now=now) and self._has_room(
+            slot
+        )
+
     def _with_rooms(self, slots: list[Slot]) -> list[Slot]:
-        if not self.full:
-            return slots
-        return [slot for slot in slots if not any(one.overlaps(slot) for one in self.full)]
+        return [slot for slot in slots if self._has_room(slot)] if self.full else slots
+
+    def _has_room(self, slot: Slot) -> bool:
+        return not any(one.overlaps(slot) for one in self.full)
 
 
 def full_times(calls: Iterable[Slot], capacity: int) -> list[Slot]:
@@ -152,33 +166,31 @@ def full_times(calls: Iterable[Slot], capacity: int) -> list[Slot]:
 
 async def read_diary(
     conn: asyncpg.Connection,
-    experts: Sequence[Staff],
+    homes: Mapping[StaffId, ZoneInfo],
     day_from: date,
     day_to: date,
     *,
     now: datetime,
-    apart_from: Collection[uuid.UUID | None] = (),
-    wanted: Slot | None = None,
+    apart_from: AppointmentId | None = None,
+    hold_id: HoldId | None = None,
 ) -> Diary:
-    """Return what is so from day_from to day_to and on the days beside. apart_from: whose time does not count.
+    """Return what is so from day_from to day_to and on the days beside, apart from one appointment and one hold.
 
-    wanted: raises SlotTaken if somebody of them has a call in this time.
+    homes: the zone in which each expert is at home.
     """
     between = _widest(day_from, day_to)
-    read = await queries.read_diary(conn, experts, between)
-    busy: dict[StaffId, list[Busy]] = {expert.id: [] for expert in experts}
-    has_expired = False
-    for one in read.busy:
-        if one.expires_at is not None and one.expires_at <= now:
-            has_expired = True
-        elif one.owner not in apart_from:
-            busy[one.expert_id].append(one)
-            if wanted is not None and one.time.during.overlaps(wanted):
-                raise SlotTaken
+    read = await queries.read_diary(conn, homes, between, apart_from=apart_from, hold_id=hold_id)
+    now_s = now.timestamp()
+    busy = {
+        expert_id: [one for one in found if one.expires is None or one.expires > now_s]
+        for expert_id, found in read.busy.items()
+    }
+    has_expired = any(len(busy[expert_id]) < len(found) for expert_id, found in read.busy.items())
     full: list[Slot] = []
     if read.room_capacity is not None:
         calls = await queries.list_calls(conn, between, now)
-        full = full_times([slot for owner, slot in calls.items() if owner not in apart_from], read.room_capacity)
+        others = [slot for owner, slot in calls.items() if owner not in (apart_from, hold_id)]
+        full = full_times(others, read.room_capacity)
     return Diary(read.times, busy, full, has_expired)
 
 
@@ -195,7 +207,7 @@ async def list_free(
     """Return the free times of each expert: what their diary says, read in bulk."""
     taken, room_capacity = await queries.list_taken(conn, [one.id for one in experts], _widest(day_from, day_to), now)
     if room_capacity is not None:
-        diary = await read_diary(conn, experts, day_from, day_to, now=now)
+        diary = await read_diary(conn, availability.homes_of(experts), day_from, day_to, now=now)
         return {
             one.id: diary.free_slots(one.id, day_from, day_to, length, record_count=record_count, now=now)
             for one in experts
@@ -213,18 +225,18 @@ async def list_free(
 
 async def find_nearest(
     conn: asyncpg.Connection,
-    experts: Sequence[Staff],
+    homes: Mapping[StaffId, ZoneInfo],
     slot: Slot,
     *,
     record_count: int,
     now: datetime,
-    apart_from: Collection[uuid.UUID | None] = (),
+    hold_id: HoldId | None = None,
 ) -> list[Slot]:
     """Return the free times closest to one that cannot be had: mostly near, so two weeks are looked at last."""
     day, length = slot.starts_at.date(), slot.ends_at - slot.starts_at
     for around in (NEXT_DAYS, NEAR_DAYS):
         day_from, day_to = max(day - around * ONE_DAY, now.date()), day + around * ONE_DAY
-        diary = await read_diary(conn, experts, day_from, day_to, now=now, apart_from=apart_from)
+        diary = await read_diary(conn, homes, day_from, day_to, now=now, hold_id=hold_id)
         found = nearest(
             diary.slots(day_from, day_to, length, record_count=record_count, now=now), slot.starts_at, NEAREST
         )
@@ -237,6 +249,10 @@ async def find_nearest(
 def _widest(day_from: date, day_to: date) -> Slot:
     """Return the time in which days lie: one somewhere on earth begins 14 hours before, or ends 12 after, UTC's."""
     return Slot(_utc(day_from) - ONE_DAY, _utc(day_to) + 2 * ONE_DAY)
+
+
+def _seconds(slot: Slot) -> tuple[float, float]:
+    return slot.starts_at.timestamp(), slot.ends_at.timestamp()
 
 
 def _utc(day: date) -> datetime:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -14,27 +14,26 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from consult.availability import service as availability
-from consult.availability.model import ExpertTime, OfferedSlot, TakenTime
-from consult.domain.ids import StaffId
+from consult.availability.model import ExpertTime, TakenTime
+from consult.domain.ids import AppointmentId, HoldId, StaffId
 from consult.domain.slots import Slot
-from consult.people.model import Staff
 
 TAKEN_COLUMNS = """
   , nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity
-  , t.owners, t.starts, t.ends, t.blocked_from, t.blocked_to, t.expires
+  , t.busy
 """
 
-# (select $2), (select $3): as in OF_EXPERTS, so that the plan is kept.
+# $4 and $5 are left out of what is taken. (select $2), (select $3): as in OF_EXPERTS, so that the plan is kept.
 TAKEN = """
 cross join lateral (
-  select array_agg(coalesce(b.appointment_id, b.hold_id)) as owners,
-         array_agg(lower(b.during)) as starts, array_agg(upper(b.during)) as ends,
-         array_agg(lower(b.blocked)) as blocked_from, array_agg(upper(b.blocked)) as blocked_to,
-         array_agg(h.expires_at) as expires
+  select array_agg(array[date_part('epoch', lower(b.during)), date_part('epoch', upper(b.during)),
+                         date_part('epoch', lower(b.blocked)), date_part('epoch', upper(b.blocked)),
+                         date_part('epoch', h.expires_at)]) as busy
   from busy_times b
   left join holds h on h.id = b.hold_id
   where b.expert_id = one.expert_id and lower(b.blocked) > (select $2::timestamptz - interval '1 day')
     and lower(b.blocked) < (select $3::timestamptz) and upper(b.blocked) > (select $2::timestamptz)
+    and not coalesce(b.appointment_id = $4, false) and not coalesce(b.hold_id = $5, false)
 ) t
 """
 
@@ -69,32 +68,39 @@ left join (
 
 
 class Busy(NamedTuple):
-    """One expert's time that is taken. owner: the appointment or hold. expires_at: of a hold."""
+    """Time of an expert's that is taken, in seconds since 1970, exact to the microsecond. expires: None if no hold."""
 
-    expert_id: StaffId
-    owner: uuid.UUID
-    time: OfferedSlot
-    expires_at: datetime | None
+    starts: float
+    ends: float
+    blocked_from: float
+    blocked_to: float
+    expires: float | None
 
 
 class Read(NamedTuple):
     """What was so when it was read. busy: holds that expired too. room_capacity: None if that does not matter."""
 
     times: dict[StaffId, ExpertTime]
-    busy: list[Busy]
+    busy: dict[StaffId, list[Busy]]
     room_capacity: int | None
 
 
-async def read_diary(conn: asyncpg.Connection, experts: Sequence[Staff], between: Slot) -> Read:
-    """Return experts' time and what is taken of it."""
-    zones = {expert.id: ZoneInfo(expert.time_zone) for expert in experts}
-    rows = await conn.fetch(READ_DIARY, list(zones), between.starts_at, between.ends_at)
+async def read_diary(
+    conn: asyncpg.Connection,
+    homes: Mapping[StaffId, ZoneInfo],
+    between: Slot,
+    *,
+    apart_from: AppointmentId | None = None,
+    hold_id: HoldId | None = None,
+) -> Read:
+    """Return experts' time and what is taken of it, apart from one appointment and one hold."""
+    rows = await conn.fetch(READ_DIARY, list(homes), between.starts_at, between.ends_at, apart_from, hold_id)
     times: dict[StaffId, ExpertTime] = {}
-    busy: list[Busy] = []
+    busy: dict[StaffId, list[Busy]] = {}
     for row in rows:
         expert_id = StaffId(row["expert_id"])
-        times[expert_id] = availability.time_of(row, zones[expert_id])
-        busy += _busy_of(expert_id, row)
+        times[expert_id] = availability.time_of(row, homes[expert_id])
+        busy[expert_id] = list(map(Busy._make, row["busy"] or ()))
     return Read(times, busy, rows[0]["room_capacity"] if rows else None)
 
 
@@ -116,16 +122,3 @@ async def list_taken(
         for row in rows
     }
     return taken, rows[0]["room_capacity"] if rows else None
-
-
-def _busy_of(expert_id: StaffId, row: asyncpg.Record) -> list[Busy]:
-    if row["owners"] is None:
-        return []
-    columns = (row[name] for name in ("owners", "starts", "ends", "blocked_from", "blocked_to", "expires"))
-    busy: list[Busy] = []
-    for owner, starts_at, ends_at, blocked_from, blocked_to, expires_at in zip(*columns, strict=True):
-        during = Slot(starts_at, ends_at)
-        same = blocked_from == starts_at and blocked_to == ends_at
-        blocked = during if same else Slot(blocked_from, blocked_to)
-        busy.append(Busy(expert_id, owner, OfferedSlot(during, blocked), expires_at))
-    return busy

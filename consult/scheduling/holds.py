@@ -16,12 +16,9 @@ from consult.scheduling import booking_queries as queries
 from consult.scheduling.booking_queries import Party
 from consult.scheduling.claims import (
     Wish,
-    claim,
+    claimed,
     experts_of,
     fetch_hold,
-    gather,
-    offering_others,
-    one_transaction,
     refuse_wrong_time,
     slot_of,
 )
@@ -52,9 +49,7 @@ async def hold(
     wanted = experts_of(expert_ids[0], expert_ids[1:])
     wish = Wish(case_id, wanted, slot, now, own=moving)
     refuse_wrong_time(wish)
-    party = await gather(conn, wish)
-    async with offering_others(conn, wish, party), one_transaction(conn):
-        diary = await claim(conn, wish, party)
+    async with claimed(conn, wish) as (party, diary):
         held = Hold(HoldId(uuid.uuid4()), case_id, moving, kind, wanted, slot, now, expires_at)
         blocked = {one: diary.blocked(one, slot, record_count=party.record_count) for one in wanted}
         if moving is not None:
@@ -89,8 +84,7 @@ async def _beside_own(
 ) -> dict[StaffId, Slot]:
     """Return what a hold takes beside the time of the appointment that it would move."""
     day = wish.slot.starts_at.date()
-    experts = [party.experts[one] for one in wish.expert_ids]
-    whole = await read_diary(conn, experts, day - ONE_DAY, day + ONE_DAY, now=wish.now)
+    whole = await read_diary(conn, party.homes, day - ONE_DAY, day + ONE_DAY, now=wish.now)
     return {
         one: whole.blocked(one, wish.slot, record_count=party.record_count)
         for one in blocked

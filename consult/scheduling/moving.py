@@ -14,11 +14,8 @@ from consult.scheduling import queries as reading
 from consult.scheduling.booking_queries import Locked, NewInvitation
 from consult.scheduling.claims import (
     Wish,
-    claim,
+    claimed,
     experts_of,
-    gather,
-    offering_others,
-    one_transaction,
     refuse_long_reason,
     refuse_wrong_time,
     slot_of,
@@ -62,9 +59,7 @@ async def move(
     if slot == was.slot and lead == was.expert_id:
         raise InvalidInput({"slot": N_("This is the time that it has already. Choose another one.")})
     refuse_wrong_time(wish)
-    party = await gather(conn, wish)
-    async with offering_others(conn, wish, party), one_transaction(conn):
-        diary = await claim(conn, wish, party, also=was.expert_ids)
+    async with claimed(conn, wish, also=was.expert_ids) as (party, diary):
         before = await _lock_as_seen(conn, appointment_id, sequence)
         blocked = {one: diary.blocked(one, slot, record_count=party.record_count) for one in wish.expert_ids}
         invited = [

@@ -121,7 +121,7 @@ async def list_panel_slots(
     if not experts:
         return []
     day_to = min(day_to, day_from + timedelta(days=MAX_DAYS_AHEAD))
-    diary = await read_diary(conn, experts, day_from, day_to, now=now)
+    diary = await read_diary(conn, availability.homes_of(experts), day_from, day_to, now=now)
     return diary.slots(day_from, day_to, length, record_count=record_count, now=now)
 
 

@@ -22,6 +22,7 @@ from consult.availability.model import (
     WorkingBlock,
     free_panel_slots,
     free_slots,
+    is_free_slot,
     wrong_blocks,
 )
 from consult.domain.ids import StaffId
@@ -237,6 +238,24 @@ def test_offers_are_those_of_the_plain_reckoning_and_keep_every_rule(
         assert offer.during.ends_at - offer.during.starts_at == length
         assert offer.blocked == expert.rules.blocked(offer.during, record_count)
         assert not any(offer.blocked.overlaps(one) for one in (*expert.absences, *(one.blocked for one in taken)))
+
+
+@settings(max_examples=25)
+@given(data=st.data(), name=NAMES, minutes=st.integers(10, 120), record_count=st.integers(0, 4))
+def test_a_slot_is_free_if_it_is_among_the_offers_and_only_then(
+    data: st.DataObject, name: str, minutes: int, record_count: int
+) -> None:
+    day = data.draw(days_in(name))
+    expert, taken = data.draw(times(name, day)), data.draw(taken_near(day))
+    now = datetime.combine(day, time(), UTC) + data.draw(NOWS) * MINUTE
+    length = minutes * MINUTE
+    offers = free_slots(expert, taken, day, day + DAY, length, record_count=record_count, now=now)
+    event("offers" if offers else "none")
+    first = datetime.combine(day, time(), UTC) - 18 * HOUR
+    slots = [Slot(at, at + length) for at in (first + number * MINUTE for number in range(84 * 60))]
+    assert [offer.during for offer in offers] == [
+        slot for slot in slots if is_free_slot(expert, taken, day, day + DAY, slot, record_count=record_count, now=now)
+    ]
 
 
 @settings(max_examples=25)
