@@ -32,6 +32,17 @@ insert into staff (email, name, role, time_zone, password_hash, created_at)
 select 'expert' || number || '@clinic.example', 'Dr Expert', 'expert', 'UTC', 'x', $1
 from generate_series(1, 48) as number
 """
+# Ten kept times of each, in other weeks than the test books.
+MORE_TAKEN = """
+with held as (
+  insert into holds (id, case_id, kind, during, held_at, expires_at)
+  select gen_random_uuid(), $1, 'first_review', tstzrange(at, at + interval '45 minutes', '[)'), $2, at
+  from generate_series($2::timestamptz + interval '300 days', $2 + interval '309 days', interval '1 day') as at
+  returning id, during
+)
+insert into busy_times (id, expert_id, during, blocked, hold_id)
+select gen_random_uuid(), s.id, h.during, h.during, h.id from held h cross join staff s where s.role = 'expert'
+"""
 PLANS = """
 select sum(custom_plans)::integer as custom, sum(generic_plans)::integer as kept
 from pg_prepared_statements where statement = $1
@@ -120,6 +131,7 @@ async def test_the_statements_of_a_booking_are_planned_once(database: Database) 
     async with database.pool.acquire() as conn:
         clinic = await open_clinic(conn)
         await conn.execute(MORE_EXPERTS, NOW)
+        await conn.execute(MORE_TAKEN, clinic.case, NOW)
         for week in range(24):
             if week == 12:
                 await conn.execute("analyze")
