@@ -8,6 +8,7 @@ than its own quickest arrival, so that a report that was stamped late by a busy 
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Iterable
 
@@ -84,9 +85,9 @@ class TrackClock:
         self._member_shift_ms: float | None = None  # member time minus media time
         self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
 
-    def place_all(self, moments: Iterable[Moment]) -> list[float]:
+    def place_all(self, moments: Iterable[Moment]) -> array[float]:
         """Return where packets that just arrived belong, in ms on the room's clock. Of a timestamp the first counts."""
-        places_ms: list[float] = []
+        places_ms = array("d")
         before, room_ms = self._placed
         quickest, latest, khz, offset_ms = self._quickest, self._latest, self._khz, self._offset_ms
         settled = latest >= 0 and self._target_ms() == offset_ms

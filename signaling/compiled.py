@@ -1,8 +1,8 @@
 """The short way of ordinary packets, in C where a compiler was at hand: forward.c, and what Python says to it.
 
-Owns loading the library (compiling.py builds it) and the structures of forward.h: their memory, who points to whom,
-what is read back. Which packets are ordinary is publication.py's and subscription.py's to say. Without the library all
-is as it is with it, at twice the cost.
+Owns loading the library (compiling.py builds it; settling.py speaks to settle.c in it) and the structures of
+forward.h: their memory, who points to whom, what is read back. Which packets are ordinary is publication.py's and
+subscription.py's to say. Without the library all is as it is with it, at twice the cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import cffi
 
 from signaling.clocks import Moment
-from signaling.compiling import LIBRARY, SOURCES, fingerprint
+from signaling.compiling import HEADERS, LIBRARY, fingerprint
 from signaling.rtp import Packet, Run
 
 READ_AT_ONCE: Final = 32  # as in forward.h, as all of these
@@ -32,6 +32,7 @@ TAKE_BYTES: Final = 1 << 18
 TAKE_RUNS: Final = 256
 
 _STRUCTURES: Final = ("sink", "kept", "source", "run", "line", "table", "port")
+_SETTLING: Final = ("frame", "queue", "placing", "blocks")
 _run = struct.Struct("@qIId?B?5x")
 _moments = struct.Struct("@8xI4xd8x").iter_unpack
 _read_sizes: Final = [struct.Struct(f"={count}H").unpack_from for count in range(65)]
@@ -51,19 +52,26 @@ def load() -> Library | None:
     if not LIBRARY.exists():
         return None
     ffi = cffi.FFI()
-    ffi.cdef(SOURCES[1].read_text())
+    for header in HEADERS:
+        ffi.cdef(header.read_text())
     try:
         lib = ffi.dlopen(str(LIBRARY))
         built_from = ffi.string(lib.forward_built_from()).decode()
         sizes = [lib.forward_size(number) for number in range(1, len(_STRUCTURES) + 1)]
+        sizes += [lib.settle_size(number) for number in range(len(_SETTLING))]
     except (OSError, AttributeError):
         return None
-    if built_from != fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES]:
+    if built_from != fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES + _SETTLING]:
         return None
     held = ctypes.PyDLL(str(LIBRARY))
     held.forward_take.argtypes = (
         ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32
     )  # fmt: skip
+    held.settle_take.argtypes = (
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p,
+        ctypes.c_uint32, ctypes.c_int64,
+    )  # fmt: skip
+    held.settle_write.argtypes = (ctypes.c_void_p, ctypes.c_double)
     return Library(ffi, lib, held)
 
 
@@ -84,22 +92,27 @@ class Passed(NamedTuple):
         """Return when each run arrived."""
         return list(_moments(self.records))
 
-    def sounds(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the timestamp and the frame of each packet, of a track that was taken as SOUND."""
-        begin = 0
-        for _, timestamp, end, _, _, _, _ in _run.iter_unpack(self.records):
+    def sounds(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield the timestamp and the frame of each packet from `first` on, of a track that was taken as SOUND."""
+        begin = self._begin_of(first)
+        for _, timestamp, end, _, _, _, _ in _run.iter_unpack(self.records[_run.size * first :]):
             yield timestamp, self.payloads[begin:end]
             begin = end
 
-    def runs(self) -> Iterator[Run]:
-        begin = 0
-        for sequence, timestamp, end, arrived_ms, marker, count, whole in _run.iter_unpack(self.records):
+    def runs(self, first: int = 0) -> Iterator[Run]:
+        """Yield the runs from `first` on."""
+        begin = self._begin_of(first)
+        records = self.records[_run.size * first :]
+        for sequence, timestamp, end, arrived_ms, marker, count, whole in _run.iter_unpack(records):
             data = self.payloads[begin:end]
             begin = end
             if whole:
                 yield Run(sequence, timestamp, marker, count, arrived_ms, data)
             else:
                 yield Run(sequence, timestamp, marker, count, arrived_ms, None, _split(data, count) if data else ())
+
+    def _begin_of(self, number: int) -> int:
+        return int(_run.unpack_from(self.records, _run.size * (number - 1))[2]) if number else 0
 
 
 def _split(data: bytes, count: int) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Builds forward.c where there is a compiler: `python -m signaling.compiling`, which set-up does too.
+"""Builds forward.c and settle.c where there is a compiler: `python -m signaling.compiling`, which set-up does too.
 
 Standard library alone. It needs cc, and no headers but the system's.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-SOURCES: Final = (FOLDER / "forward.c", FOLDER / "forward.h")
+SOURCES: Final = (FOLDER / "forward.c", FOLDER / "settle.c")
+HEADERS: Final = (FOLDER / "forward.h", FOLDER / "settle.h")
 LIBRARY: Final = FOLDER / "forward.so"
 FLAGS: Final = ("-O2", "-fPIC", "-shared", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-Wall", "-Wextra")
 
@@ -33,7 +34,7 @@ def build() -> str | None:
     try:
         with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
             made = Path(folder) / LIBRARY.name
-            command = [compiler, *FLAGS, f'-DBUILT_FROM="{wanted}"', "-o", str(made), str(SOURCES[0])]
+            command = [compiler, *FLAGS, f'-DBUILT_FROM="{wanted}"', "-o", str(made), *map(str, SOURCES), "-lm"]
             done = subprocess.run(command, check=False, capture_output=True, text=True)
             if done.returncode != 0:
                 return f"{compiler} says: {done.stderr.strip()[:500]}"
@@ -44,7 +45,7 @@ def build() -> str | None:
 
 
 def fingerprint() -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES + HEADERS)).hexdigest()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ with a missing packet is dropped, and with it all pictures up to the next keyfra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -53,27 +53,28 @@ class Places:
     publication's clock knows.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, new_mapping: Callable[[float], Mapping] = Mapping) -> None:
         self.timestamp = -1  # of the last packet, and what became of it
         self.media_ms = 0.0
-        self.mapping = Mapping(0.0)
-        self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
-        self._latest: int | None = None  # extended timestamp
+        self.mapping = new_mapping(0.0)
+        self.khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
+        self.latest: int | None = None  # extended timestamp
+        self._new_mapping = new_mapping
 
     def place(self, timestamp: int, room_ms: float) -> None:
         """Take a packet; where it belongs is in media_ms and mapping. One of the same timestamp needs no place anew."""
-        if self._latest is None:
-            self._latest = timestamp
-            self.mapping = Mapping(room_ms - timestamp / self._khz)
-        extended = extend(timestamp, self._latest, 32)
-        media_ms = extended / self._khz
+        if self.latest is None:
+            self.latest = timestamp
+            self.mapping = self._new_mapping(room_ms - timestamp / self.khz)
+        extended = extend(timestamp, self.latest, 32)
+        media_ms = extended / self.khz
         offset_ms = room_ms - media_ms
         if abs(offset_ms - self.mapping.offset_ms) > ANEW_MS:
-            self.mapping = Mapping(offset_ms)
-            self._latest = extended
-        elif extended >= self._latest:
+            self.mapping = self._new_mapping(offset_ms)
+            self.latest = extended
+        elif extended >= self.latest:
             self.mapping.offset_ms = offset_ms
-            self._latest = extended
+            self.latest = extended
         self.timestamp, self.media_ms = timestamp, media_ms
 
 
@@ -103,6 +104,15 @@ class VideoFrames:
         self._held: dict[int, Heard] = {}
         self._parts: list[Packet] = []
         self._began: Heard  # the first of them
+
+    @property
+    def due(self) -> int | None:
+        """The sequence number that the next picture begins with, if it will be shown as it comes."""
+        return None if self._held or self._parts or self.wants_keyframe else self._next
+
+    def note_shown(self, due: int) -> None:
+        """Pictures that were due were shown, up to the one that is due now."""
+        self._next = due
 
     def push(self, heard: Packet | Run, media_ms: float, mapping: Mapping) -> Sequence[Frame]:
         """Return the pictures that this completes."""

@@ -11,6 +11,7 @@ behind it are ordinary again.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -41,7 +42,7 @@ MAX_MISSING_PACKETS: Final = 512  # a sender that leaves more gaps than that get
 _TAKEN: Final[dict[CodecName, Taken]] = {"opus": Taken.SOUND, "vp8": Taken.VP8, "h264": Taken.PACKETS}
 
 Heard = Packet | Passed
-Tap = Callable[[Heard, list[float]], None]  # and the places on the room's clock of the packet, or of the runs, in ms
+Tap = Callable[[Heard, "array[float]"], None]  # and the places on the room's clock of the packet, or of the runs, ms
 
 
 class Publication:
@@ -123,7 +124,7 @@ class Publication:
         for subscription in self.subscriptions:
             subscription.forward(packet)
         if self._tap is not None:
-            self._tap(packet, [self._room_ms])
+            self._tap(packet, array("d", (self._room_ms,)))
         if short is not None:
             self._let_pass(short)
 

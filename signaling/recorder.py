@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from array import array
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Final
 import structlog
 
 from signaling.codecs import CodecName, Kind
+from signaling.compiled import load
 from signaling.disk import FULL, DiskWatch
 from signaling.media import MediaEvent, MediaMember, SpoolFailed
 from signaling.messages import Source
@@ -62,10 +64,10 @@ class Segment:
         video = self.publications.get("video")
         return video.codec if video is not None else "vp8"
 
-    def take_audio(self, heard: Heard, places_ms: list[float]) -> None:
+    def take_audio(self, heard: Heard, places_ms: array[float]) -> None:
         self.heard["audio"].append((heard, places_ms))
 
-    def take_video(self, heard: Heard, places_ms: list[float]) -> None:
+    def take_video(self, heard: Heard, places_ms: array[float]) -> None:
         self.heard["video"].append((heard, places_ms))
 
     def take_heard(self) -> dict[Kind, list[Placed]]:
@@ -169,7 +171,9 @@ class Recorder:
 
     def _open(self, segment: Segment) -> SegmentFile:
         describe = partial(self._describe, segment)
-        return SegmentFile(self._spool, describe, began_ms=segment.began_ms, codec=segment.codec)
+        shortly = any(publication.short is not None for publication in segment.publications.values())
+        library = load() if shortly else None
+        return SegmentFile(self._spool, describe, began_ms=segment.began_ms, codec=segment.codec, library=library)
 
     def _describe(self, segment: Segment, offset_ms: int) -> Description:
         member = segment.member

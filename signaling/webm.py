@@ -12,7 +12,7 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -96,6 +96,27 @@ class WebmWriter:
         self._length += BLOCK_HEADER_BYTES + size
         self._index.note(track, at_ms, self._cluster_at, keyframe)
 
+    @property
+    def cluster_ms(self) -> int | None:
+        """When the cluster began that blocks go into; None before the first."""
+        return self._cluster_ms
+
+    def cue_ms(self, track: int) -> int:
+        """From when on a keyframe of this track is to be in the index."""
+        return self._index.cue_ms(track)
+
+    def write_blocks(self, blocks: memoryview, last_ms: Mapping[int, int]) -> None:
+        """Add blocks of the cluster, none of them a keyframe or one that the index wants, and hand them on.
+
+        last_ms: by track, the time of the last frame; -1 if there was none.
+        """
+        self.flush()
+        self._length += len(blocks)
+        for track, at_ms in last_ms.items():
+            if at_ms >= 0:
+                self._index.note(track, at_ms, self._cluster_at, keyframe=False)
+        self._hand_on(blocks)
+
     def begin_pictures(self, width: int, height: int, private: bytes = b"") -> None:
         """What the first keyframe says is the file's; players follow later changes by themselves.
 
@@ -118,8 +139,7 @@ class WebmWriter:
         if self._buffer:
             data = memoryview(b"".join(self._buffer))
             self._buffer.clear()
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            self._hand_on(data)
 
     def finish(self) -> Facts:
         """Complete the file and close it."""
@@ -136,6 +156,10 @@ class WebmWriter:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _hand_on(self, data: memoryview) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
     def _append(self, data: bytes) -> None:
         self._buffer.append(data)
@@ -170,6 +194,9 @@ class _Index:
         if keyframe and at_ms >= self._next_cue_ms[track]:
             self._cues[track].append((at_ms, cluster_at))
             self._next_cue_ms[track] = at_ms + self.CUE_INTERVAL_MS
+
+    def cue_ms(self, track: int) -> int:
+        return self._next_cue_ms[track]
 
     def facts(self) -> Facts:
         return Facts(max(self._ends_ms.values()), bool(self._cues[AUDIO_TRACK]), bool(self._cues[VIDEO_TRACK]))

@@ -12,12 +12,14 @@ import json
 import re
 import struct
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from signaling import h264, rtcp, vp8
 from signaling.answer import LocalTransport, SentTrack, write_answer
 from signaling.codecs import CodecName
+from signaling.compiled import load
 from signaling.errors import OfferRefused, OfferTooLarge, SignalingError
 from signaling.guard import MAX_SECTIONS, read_offer
 from signaling.messages import FROM_BROWSER, MAX_MESSAGE_BYTES, decode, type_name
@@ -144,14 +146,20 @@ def recording(data: bytes) -> None:
     """
     codec: CodecName = "h264" if data[:1] == b"h" else "vp8"
     with tempfile.TemporaryDirectory(prefix="consult-fuzz-") as folder:
-        file = SegmentFile(Path(folder), _describe, began_ms=0, codec=codec)
-        heard: dict[str, list[tuple[Packet, list[float]]]] = {"audio": [], "video": []}
+        heard: dict[str, list[tuple[Packet, array[float]]]] = {"audio": [], "video": []}
         for kind, packet, room_ms in _packets(data[1:]):
-            heard[kind].append((packet, [room_ms]))
-        file.write(heard)  # type: ignore[arg-type]
-        finished = file.finish()
-        if finished is not None:
-            assert repair(Path(folder) / finished.path) is not None, "a file that we cannot read ourselves"
+            heard[kind].append((packet, array("d", (room_ms,))))
+        written = []
+        for way, library in (("python", None), ("c", load())):
+            file = SegmentFile(Path(folder) / way, _describe, began_ms=0, codec=codec, library=library)
+            file.write(heard)  # type: ignore[arg-type]
+            finished = file.finish()
+            if finished is not None:
+                path = Path(folder) / way / finished.path
+                assert repair(path) is not None, "a file that we cannot read ourselves"
+                written.append(path.read_bytes())
+        assert len(written) in (0, 2)
+        assert len(set(written)) <= 1, "both ways make the same file"
 
 
 def _packets(data: bytes) -> Iterator[tuple[str, Packet, float]]:

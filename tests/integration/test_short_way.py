@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +163,7 @@ class Journey:
     def _tap(self, kind: Kind) -> Any:
         recorded, pictures, mapping = self.recorded[kind], self.pictures, Mapping(0.0)
 
-        def tap(heard: Heard, places_ms: list[float]) -> None:
+        def tap(heard: Heard, places_ms: array[float]) -> None:
             if kind == "audio":
                 sounds = [heard.payload] if isinstance(heard, Packet) else [data for _, data in heard.sounds()]
                 recorded.extend((room_ms, True, data) for data, room_ms in zip(sounds, places_ms, strict=True))

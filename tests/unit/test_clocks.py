@@ -174,7 +174,7 @@ def test_placing_many_together_is_placing_each(clock_hz: int, seed: int) -> None
             late = (timestamp - clock_hz // 30) & 0xFFFFFFFF
             waited_ms = chance.random() * chance.choice((1, 5, 80, 80, 3_000))
             moments.append((late if chance.random() < 0.05 else timestamp, now_ms + waited_ms))
-        assert together.place_all(moments) == [each.place(*moment) for moment in moments]
+        assert list(together.place_all(moments)) == [each.place(*moment) for moment in moments]
         assert together.lag_ms == each.lag_ms
         if chance.random() < 0.1:
             shown = ntp(now_ms + 500)
