@@ -407,12 +407,24 @@ def test_a_table_knows_thousands_and_forgets_them() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="there is no C compiler")
-def test_hostile_packets_stay_in_their_places(tmp_path: Path) -> None:
-    """forward.c under the sanitizers, in a program of its own."""
-    program = tmp_path / "hostile_packets"
-    source = Path(__file__).with_name("hostile_packets.c")
+@pytest.mark.parametrize("name", ["hostile_packets", "hostile_frames"])
+def test_what_is_hostile_stays_in_its_place(tmp_path: Path, name: str) -> None:
+    """forward.c and settle.c under the sanitizers, in programs of their own."""
+    program = tmp_path / name
+    source = Path(__file__).with_name(f"{name}.c")
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = ["cc", "-g", "-O1", *sanitizers, f"-I{FOLDER}", '-DBUILT_FROM="test"', "-o", str(program), str(source)]
+    command = [
+        "cc",
+        "-g",
+        "-O1",
+        *sanitizers,
+        f"-I{FOLDER}",
+        '-DBUILT_FROM="test"',
+        "-o",
+        str(program),
+        str(source),
+        "-lm",
+    ]
     built = subprocess.run(command, check=False, capture_output=True, text=True)
     if "cannot find" in built.stderr:
         pytest.skip("the compiler has no sanitizers")
