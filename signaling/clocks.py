@@ -8,10 +8,12 @@ than its own quickest arrival, so that a report that was stamped late by a busy 
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from functools import partial
 
+from signaling.compiled import Passed, load
 from signaling.rtp import AUDIO_CLOCK_HZ, extend
 
 WINDOW_MS = 5_000
@@ -25,7 +27,9 @@ MOST_BEFORE_ARRIVAL_MS = 2_000  # longer than a browser holds pictures back; a r
 
 _NTP_FRACTION = 1 << 32
 
-Moment = tuple[int, float]  # a timestamp, and when it arrived in ms on the room's clock
+# C's pace: latest, khz, offset_ms, window_lag_ms, window_ends_ms, most_lag_ms, lag_ms, placed_ms, placed
+_write_pace = struct.Struct("@qdddddddI").pack_into
+_read_pace = struct.Struct("@q40xddI").unpack_from
 
 
 class QuickestArrival:
@@ -66,6 +70,18 @@ class MemberClock:
         self._quickest.note(arrived_ms - member_ms, arrived_ms)
 
 
+class _Pace:
+    """What C needs to know of a track."""
+
+    def __init__(self) -> None:
+        library = load()
+        assert library is not None
+        c = library.ffi.new("pace *")
+        self.memory = library.ffi.buffer(c)
+        self.place = partial(library.held.clocks_place, int(library.ffi.cast("uintptr_t", c)))
+        self._c = c
+
+
 class TrackClock:
     """Maps the timestamps of one track to ms on the room's clock.
 
@@ -84,35 +100,44 @@ class TrackClock:
         self._began_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
         self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
+        self._pace: _Pace | None = None  # for what comes the short way
 
-    def place_all(self, moments: Iterable[Moment]) -> array[float]:
-        """Return where packets that just arrived belong, in ms on the room's clock. Of a timestamp the first counts."""
-        places_ms = array("d")
-        before, room_ms = self._placed
-        quickest, latest, khz, offset_ms = self._quickest, self._latest, self._khz, self._offset_ms
-        settled = latest >= 0 and self._target_ms() == offset_ms
-        for timestamp, arrived_ms in moments:
-            if timestamp != before:
-                before = timestamp
-                distance = (timestamp - latest) & 0xFFFFFFFF
-                media_ms = (latest + distance) / khz
-                lag_ms = arrived_ms - media_ms
-                if (
-                    settled
-                    and 0 < distance < 1 << 31
-                    and quickest.window_lag_ms <= lag_ms <= offset_ms + JUMP_MS
-                    and arrived_ms < quickest.window_ends_ms
-                ):  # as nearly always: nothing is learnt from it
-                    self._latest = latest = latest + distance
-                    self.lag_ms = lag_ms
-                    room_ms = media_ms + offset_ms
-                else:
-                    room_ms = self.place(timestamp, arrived_ms)
-                    quickest, latest, offset_ms = self._quickest, self._latest, self._offset_ms
-                    settled = self._target_ms() == offset_ms
-            places_ms.append(room_ms)
-        self._placed = before, room_ms
-        return places_ms
+    def place_next(self, timestamp: int, arrived_ms: float) -> float:
+        """Return where a packet that just arrived belongs, in ms on the room's clock.
+
+        Of a timestamp the first counts.
+        """
+        if timestamp != self._placed[0]:
+            self._placed = timestamp, self.place(timestamp, arrived_ms)
+        return self._placed[1]
+
+    def place_passed(self, passed: Passed) -> array[float]:
+        """Return the same of what passed the short way, for each run."""
+        count = passed.run_count
+        places_ms = array("d", bytes(8 * count))
+        done = 0
+        while True:
+            if self._latest >= 0 and self._target_ms() == self._offset_ms:
+                done = self._place_shortly(passed, done, places_ms)
+            if done == count:
+                return places_ms
+            places_ms[done] = self.place_next(*passed.moment(done))
+            done += 1
+
+    def _place_shortly(self, passed: Passed, first: int, places_ms: array[float]) -> int:
+        """Place what nothing is learnt from; return what comes behind it."""
+        if self._pace is None:
+            self._pace = _Pace()
+        quickest, pace = self._quickest, self._pace
+        _write_pace(
+            pace.memory, 0, self._latest, self._khz, self._offset_ms, quickest.window_lag_ms, quickest.window_ends_ms,
+            self._offset_ms + JUMP_MS, self.lag_ms or 0.0, self._placed[1], self._placed[0],
+        )  # fmt: skip
+        done: int = pace.place(passed.records, first, len(places_ms), places_ms.buffer_info()[0])
+        latest, lag_ms, placed_ms, placed = _read_pace(pace.memory)
+        if latest != self._latest:
+            self._latest, self.lag_ms, self._placed = latest, lag_ms, (placed, placed_ms)
+        return done
 
     def place(self, timestamp: int, arrived_ms: float) -> float:
         """Return where a packet that just arrived belongs, in ms on the room's clock."""

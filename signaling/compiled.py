@@ -1,8 +1,8 @@
 """The short way of ordinary packets, in C where a compiler was at hand: forward.c, and what Python says to it.
 
-Owns loading the library (compiling.py builds it; settling.py speaks to settle.c in it) and the structures of
-forward.h: their memory, who points to whom, what is read back. Which packets are ordinary is publication.py's and
-subscription.py's to say. Without the library all is as it is with it, at twice the cost.
+Owns loading the library (compiling.py builds it; settling.py, clocks.py and reception.py have their own C in it) and
+the structures of forward.h: their memory, who points to whom, what is read back. Which packets are ordinary is
+publication.py's and subscription.py's to say. Without the library all is as it is with it, at twice the cost.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import Any, Final, NamedTuple
 
 import cffi
 
-from signaling.clocks import Moment
 from signaling.compiling import HEADERS, LIBRARY, fingerprint
-from signaling.rtp import Packet, Run
+from signaling.rtp import Moment, Packet, Run
 
 READ_AT_ONCE: Final = 32  # as in forward.h, as all of these
 PLACE_BYTES: Final = 2048
@@ -33,8 +32,9 @@ TAKE_RUNS: Final = 256
 
 _STRUCTURES: Final = ("sink", "kept", "source", "run", "line", "table", "port")
 _SETTLING: Final = ("frame", "queue", "placing", "blocks")
+_CLOCKS: Final = ("pace", "arrivals")
 _run = struct.Struct("@qIId?B?5x")
-_moments = struct.Struct("@8xI4xd8x").iter_unpack
+_moment = struct.Struct("@8xI4xd8x").unpack_from
 _read_sizes: Final = [struct.Struct(f"={count}H").unpack_from for count in range(65)]
 
 
@@ -59,9 +59,10 @@ def load() -> Library | None:
         built_from = ffi.string(lib.forward_built_from()).decode()
         sizes = [lib.forward_size(number) for number in range(1, len(_STRUCTURES) + 1)]
         sizes += [lib.settle_size(number) for number in range(len(_SETTLING))]
+        sizes += [lib.clocks_size(number) for number in range(len(_CLOCKS))]
     except (OSError, AttributeError):
         return None
-    if built_from != fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES + _SETTLING]:
+    if built_from != fingerprint() or sizes != [ffi.sizeof(name) for name in _STRUCTURES + _SETTLING + _CLOCKS]:
         return None
     held = ctypes.PyDLL(str(LIBRARY))
     held.forward_take.argtypes = (
@@ -72,6 +73,10 @@ def load() -> Library | None:
         ctypes.c_uint32, ctypes.c_int64,
     )  # fmt: skip
     held.settle_write.argtypes = (ctypes.c_void_p, ctypes.c_double)
+    held.clocks_place.argtypes = (
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p
+    )  # fmt: skip
+    held.clocks_note.argtypes, held.clocks_note.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32), None
     return Library(ffi, lib, held)
 
 
@@ -88,9 +93,15 @@ class Passed(NamedTuple):
     records: bytes
     payloads: bytes
 
-    def moments(self) -> list[Moment]:
-        """Return when each run arrived."""
-        return list(_moments(self.records))
+    @property
+    def run_count(self) -> int:
+        """How many runs."""
+        return len(self.records) // _run.size
+
+    def moment(self, number: int) -> Moment:
+        """Return when a run arrived."""
+        timestamp, arrived_ms = _moment(self.records, _run.size * number)
+        return timestamp, arrived_ms
 
     def sounds(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield the timestamp and the frame of each packet from `first` on, of a track that was taken as SOUND."""

@@ -1,4 +1,4 @@
-"""Builds forward.c and settle.c where there is a compiler: `python -m signaling.compiling`, which set-up does too.
+"""Builds our C where there is a compiler: `python -m signaling.compiling`, which set-up does too.
 
 Standard library alone. It needs cc, and no headers but the system's.
 """
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-SOURCES: Final = (FOLDER / "forward.c", FOLDER / "settle.c")
-HEADERS: Final = (FOLDER / "forward.h", FOLDER / "settle.h")
+_NAMES: Final = ("forward", "settle", "clocks")
+SOURCES: Final = tuple(FOLDER / f"{name}.c" for name in _NAMES)
+HEADERS: Final = tuple(FOLDER / f"{name}.h" for name in _NAMES)
 LIBRARY: Final = FOLDER / "forward.so"
 FLAGS: Final = ("-O2", "-fPIC", "-shared", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-Wall", "-Wextra")
 

@@ -106,6 +106,7 @@ class Peer:
         received = [subscription for slot in self.slots for subscription in slot.subscriptions]
         received += [self.screen_slot] if self.screen_slot is not None else []
         self._by_ssrc = {subscription.track.ssrc: subscription for subscription in received}
+        self._pictures = [subscription for subscription in received if subscription.kind == "video"]
         self._upward, self._downward = UpwardLine(), DownwardLine()
         self._measured = -1
         self._told_bps = MAX_BPS
@@ -163,7 +164,8 @@ class Peer:
         for _, publication in self._sent:
             publication.tick(now_ms)
         for subscription in self._by_ssrc.values():
-            subscription.tick(now_ms)
+            if subscription.publication is not None:
+                subscription.tick(now_ms)
         measured = int(now_ms) // MEASURE_MS  # everybody in a room at the same tick, when all has been counted
         if measured != self._measured and self.connected:
             self._measured = measured
@@ -183,7 +185,7 @@ class Peer:
 
     def takes_bps(self) -> int:
         """Return what each picture sent to this member may take."""
-        pictures = sum(one.kind == "video" and one.publication is not None for one in self._by_ssrc.values())
+        pictures = sum([one.publication is not None for one in self._pictures])
         return int(self._downward.limit_bps) // max(1, pictures)
 
     async def _live(self) -> None:
@@ -236,7 +238,7 @@ class Peer:
         )
         for _, publication in self._sent:
             publication.jammed_ms = self._upward.jammed_ms
-        self._downward.measure(now_ms, sum(one.octets for one in self._by_ssrc.values() if one.kind == "video"))
+        self._downward.measure(now_ms, sum([one.octets for one in self._pictures]))
         limit_bps = self._bitrate_limit()
         if limit_bps < 0.95 * self._told_bps:
             # A compound packet begins with a report (RFC 3550 §6.1); this one is empty.

@@ -12,15 +12,16 @@ behind it are ordinary again.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from signaling import rtcp
-from signaling.clocks import Moment, TrackClock
+from signaling.clocks import TrackClock
 from signaling.codecs import CodecName, starts_keyframe
 from signaling.compiled import MAX_SINKS, Passed, ShortTrack, Taken
 from signaling.guard import Kind
-from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, Packet, Run, extend
+from signaling.reception import Reception
+from signaling.rtp import Packet, Run, extend
 
 if TYPE_CHECKING:
     from signaling.subscription import Subscription
@@ -86,7 +87,7 @@ class Publication:
         self._keyframe_asked_ms = float("-inf")
         self._timestamp = -1  # of the last packet, and its place on the room's clock
         self._room_ms = 0.0
-        self._figures = _Figures(kind)
+        self._reception = Reception(kind)
 
     def receive(
         self, ssrc: int, sequence: int, timestamp: int, marker: bool, payload: bytes, arrived_ms: float
@@ -106,12 +107,11 @@ class Publication:
                 return
             self._note_gap(extended, arrived_ms)
         self.octets += len(payload)
-        self._figures.received += 1
+        self._reception.received += 1
         if timestamp != self._timestamp:  # of one picture the first packet tells all about time
             self._timestamp = timestamp
-            moment = ((timestamp, arrived_ms),)
-            self._figures.note(moment)
-            (self._room_ms,) = self.clock.place_all(moment)
+            self._reception.arrivals.note(timestamp, arrived_ms)
+            self._room_ms = self.clock.place_next(timestamp, arrived_ms)
         if self.wants_keyframe and starts_keyframe(self.codec, payload):
             self.wants_keyframe = False
         packet = Packet(extended, timestamp, marker, payload, arrived_ms)
@@ -152,16 +152,15 @@ class Publication:
         tap = self._tap
         what = _TAKEN[self.codec] if tap is not None or self.wants_keyframe else Taken.TIMES
         for passed in short.take(what):
-            moments = passed.moments()
-            self._figures.note(moments)
-            places_ms = self.clock.place_all(moments)
-            self._timestamp, self._room_ms = moments[-1][0], places_ms[-1]
+            self._reception.arrivals.note_passed(passed)
+            places_ms = self.clock.place_passed(passed)
+            self._timestamp, self._room_ms = passed.moment(passed.run_count - 1)[0], places_ms[-1]
             if self.wants_keyframe and any(map(self._begins_keyframe, passed.runs())):
                 self.wants_keyframe = False
             if tap is not None:
                 tap(passed, places_ms)
         self._highest, packets, octets = short.read_counts()
-        self._figures.received += packets
+        self._reception.received += packets
         self.octets += octets
         for subscription in self.subscriptions:
             subscription.catch_up()
@@ -203,7 +202,7 @@ class Publication:
         if report.ssrc == self.ssrc:
             self.catch_up()
             self.clock.tie(report.ntp, report.rtp_timestamp, now_ms)
-            self._figures.take_report(report, now_ms)
+            self._reception.take_report(report, now_ms)
 
     def request_keyframe(self, now_ms: float) -> None:
         """Ask the sender for a keyframe, not sooner again than one can come; asked again until one comes."""
@@ -248,7 +247,7 @@ class Publication:
         self.catch_up()
         if self.ssrc is None:
             return None
-        report = self._figures.report(self.ssrc, self._highest, now_ms)
+        report = self._reception.report(self.ssrc, self._highest, now_ms)
         self.lost_fraction = report.fraction_lost
         return report
 
@@ -257,7 +256,7 @@ class Publication:
         self.ssrc = ssrc
         self._highest = ((self._highest >> 16) + 2 << 16 | sequence) - 1
         self._missing.clear()
-        self._figures = _Figures(self.kind, first=self._highest + 1)
+        self._reception = Reception(self.kind, first=self._highest + 1)
         for subscription in self.subscriptions:
             subscription.begin_anew()
 
@@ -303,53 +302,3 @@ class _Missing(NamedTuple):
     first_ms: float
     asked_ms: float
     times: int
-
-
-class _Figures:
-    """What a receiver report says (RFC 3550 §6.4.1 and A.8)."""
-
-    def __init__(self, kind: Kind, first: int = 0) -> None:
-        self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
-        self._first = first
-        self.received = 0
-        self._reported_expected = self._reported_received = 0
-        self._jitter = 0.0
-        self._transit: float | None = None
-        self._timestamp = -1
-        self._last_report = 0
-        self._last_report_ms = 0.0
-
-    def note(self, moments: Iterable[Moment]) -> None:
-        """Of packets of one timestamp the first counts."""
-        khz, jitter, before = self._khz, self._jitter, self._transit
-        for timestamp, arrived_ms in moments:
-            if timestamp == self._timestamp:
-                continue
-            self._timestamp = timestamp
-            transit = arrived_ms * khz - timestamp
-            if before is not None:
-                difference = transit - before
-                if difference < 0:
-                    difference = -difference
-                if difference < 1 << 20:  # not across a wrap-around of timestamps
-                    jitter += (difference - jitter) / 16
-            before = transit
-        self._jitter, self._transit = jitter, before
-
-    def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
-        self._last_report = report.ntp >> 16 & 0xFFFFFFFF
-        self._last_report_ms = now_ms
-
-    def report(self, ssrc: int, highest: int, now_ms: float) -> rtcp.Reception:
-        expected = highest - self._first + 1
-        due, came = expected - self._reported_expected, self.received - self._reported_received
-        self._reported_expected, self._reported_received = expected, self.received
-        return rtcp.Reception(
-            ssrc=ssrc,
-            fraction_lost=max(0, due - came) * 255 // due if due > 0 else 0,
-            packets_lost=max(0, expected - self.received),
-            highest_sequence=highest,
-            jitter=int(self._jitter),
-            last_report=self._last_report,
-            delay_since_report=round((now_ms - self._last_report_ms) * 65.536) if self._last_report else 0,
-        )

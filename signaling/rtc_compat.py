@@ -188,6 +188,7 @@ class Link:
         self._dtls = self._dtls_class(self._ice, [self._certificate])
         self._dtls._srtp_profiles = OUR_SRTP_PROFILES
         self._lost = asyncio.Event()
+        self._established = False  # asked for often, and aiortc writes its states as words
         self._packets = 0
         self._dtls.on("statechange", self._look_at_state)
         self._ice.on("statechange", self._look_at_state)
@@ -212,7 +213,7 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        return self._dtls.state == "connected" and not self._lost.is_set()
+        return self._established and not self._lost.is_set()
 
     @property
     def heard(self) -> int:
@@ -261,6 +262,7 @@ class Link:
         raise NotImplementedError
 
     def _look_at_state(self) -> None:
+        self._established = self._dtls.state == "connected"
         if self._dtls.state in ("closed", "failed") or self._ice.state in ("closed", "failed"):
             self._lost.set()
 
@@ -441,7 +443,7 @@ class FastLink(Link):
         super()._look_at_state()
         if self._lost.is_set():
             self._end()
-        elif self._dtls.state == "connected":
+        elif self._established:
             self._rx, self._tx = self._dtls._rx_srtp._srtp[0], self._dtls._tx_srtp._srtp[0]
             if self.short is not None:
                 self.short.receive_with(_address_of(self._rx))

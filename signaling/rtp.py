@@ -20,6 +20,8 @@ _write_u16 = struct.Struct("!H").pack
 read_fixed = _FIXED.unpack_from
 pack_header = _FIXED.pack_into
 
+Moment = tuple[int, float]  # a timestamp, and when it arrived in ms on the room's clock
+
 
 class Packet(NamedTuple):
     """One media packet as the relay passes it on. sequence: extended, so that it only grows with time.

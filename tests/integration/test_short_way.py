@@ -224,9 +224,9 @@ class Journey:
             for kind, subscription in slot.items():
                 result.figures[f"sent {kind}"] = (subscription._packets, subscription.octets)
         for kind, publication in self.publications.items():
-            figures = publication._figures
+            figures = publication._reception
             result.figures[kind] = (publication._highest & 0xFFFF, publication.octets, figures.received)
-            result.figures[f"clock of {kind}"] = (figures._jitter, publication.clock.lag_ms)
+            result.figures[f"clock of {kind}"] = (figures.arrivals.jitter, publication.clock.lag_ms)
         result.figures["packets"] = (self.sender.link.packets,)
         return result
 

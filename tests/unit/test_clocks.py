@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from signaling.clocks import MemberClock, Moment, TrackClock
-from signaling.rtp import extend
+from signaling import compiled
+from signaling.clocks import MemberClock, TrackClock
+from signaling.codecs import Kind
+from signaling.compiled import Passed
+from signaling.reception import Arrivals
+from signaling.rtp import Moment, extend
+
+needs_library = pytest.mark.skipif(
+    compiled.load() is None, reason="clocks.c was not built: python -m signaling.compiling"
+)
 
 
 def ntp(member_ms: float) -> int:
@@ -158,25 +167,55 @@ def test_sound_and_picture_of_one_instant_are_within_100_ms_after_3_s(sender: Se
             assert captured - 25 < sound < captured + 150, f"at {captured} ms"
 
 
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("clock_hz", [48_000, 90_000])
-def test_placing_many_together_is_placing_each(clock_hz: int, seed: int) -> None:
-    """Late ones, early ones, out of order, a sender that begins anew, reports in between."""
-    chance = random.Random(seed)
-    together, each = TrackClock(clock_hz, MemberClock()), TrackClock(clock_hz, MemberClock())
+def passing(chance: random.Random, clock_hz: int) -> Iterator[list[Moment]]:
+    """Late ones, early ones, out of order, some of one timestamp, a sender that begins anew."""
     timestamp, now_ms = chance.randrange(1 << 32), 1_000.0
+    most_ms = chance.choice((0, 5, 80, 3_000))
     for _ in range(150):
         moments: list[Moment] = []
         for _ in range(chance.randint(1, 12)):
             now_ms += 20
             step = chance.randrange(1 << 32) if chance.random() < 0.01 else clock_hz // 50
-            timestamp = (timestamp + step) & 0xFFFFFFFF
+            timestamp = (timestamp + step * (chance.random() < 0.95)) & 0xFFFFFFFF
             late = (timestamp - clock_hz // 30) & 0xFFFFFFFF
-            waited_ms = chance.random() * chance.choice((1, 5, 80, 80, 3_000))
-            moments.append((late if chance.random() < 0.05 else timestamp, now_ms + waited_ms))
-        assert list(together.place_all(moments)) == [each.place(*moment) for moment in moments]
+            waited_ms = chance.random() * chance.choice((0, 1, most_ms))
+            moments.append((late if chance.random() < 0.03 else timestamp, now_ms + waited_ms))
+        yield moments
+
+
+def passed(moments: list[Moment]) -> Passed:
+    """As C writes down what passed."""
+    return Passed(b"".join(compiled._run.pack(0, at, 0, ms, True, 1, True) for at, ms in moments), b"")
+
+
+@needs_library
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("clock_hz", [48_000, 90_000])
+def test_placing_what_passed_in_c_is_placing_each(clock_hz: int, seed: int) -> None:
+    """With reports in between."""
+    chance = random.Random(seed)
+    together, each = TrackClock(clock_hz, MemberClock()), TrackClock(clock_hz, MemberClock())
+    for moments in passing(chance, clock_hz):
+        assert list(together.place_passed(passed(moments))) == [each.place_next(*moment) for moment in moments]
         assert together.lag_ms == each.lag_ms
         if chance.random() < 0.1:
-            shown = ntp(now_ms + 500)
+            timestamp, now_ms = moments[-1]
             for clock in (together, each):
-                clock.tie(shown, timestamp, now_ms + 3)
+                clock.tie(ntp(now_ms + 500), timestamp, now_ms + 3)
+
+
+@needs_library
+@pytest.mark.parametrize("seed", range(20))
+def test_jitter_of_what_passed_in_c_is_that_of_each(seed: int) -> None:
+    chance = random.Random(seed)
+    kind: Kind = chance.choice(("audio", "video"))
+    together, each = Arrivals(kind), Arrivals(kind)
+    for moments in passing(chance, 48_000):
+        together.note_passed(passed(moments))
+        for moment in moments:
+            each.note(*moment)
+        assert together.jitter == each.jitter
+        if chance.random() < 0.2:  # one that took the long way
+            both = moments[-1][0] + 960 & 0xFFFFFFFF, moments[-1][1] + 20
+            together.note(*both)
+            each.note(*both)

@@ -118,7 +118,7 @@ class Sender:
     def passed(self) -> Iterator[Placed]:
         what = Taken.SOUND if self.kind == "audio" else PICTURES[self.codec]
         for passed in self.track.take(what):
-            yield passed, array("d", (arrived_ms + self.offset_ms for _, arrived_ms in passed.moments()))
+            yield passed, array("d", (passed.moment(number)[1] + self.offset_ms for number in range(passed.run_count)))
 
 
 class Pair:
