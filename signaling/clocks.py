@@ -131,7 +131,7 @@ class TrackClock:
         quickest, pace = self._quickest, self._pace
         _write_pace(
             pace.memory, 0, self._latest, self._khz, self._offset_ms, quickest.window_lag_ms, quickest.window_ends_ms,
-            self._offset_ms + JUMP_MS, self.lag_ms or 0.0, self._placed[1], self._placed[0],
+            self._offset_ms + JUMP_MS, self.lag_ms or 0.0, self._placed[1], self._placed[0] & 0xFFFFFFFF,
         )  # fmt: skip
         done: int = pace.place(passed.records, first, len(places_ms), places_ms.buffer_info()[0])
         latest, lag_ms, placed_ms, placed = _read_pace(pace.memory)
