@@ -27,8 +27,10 @@ enum {
     RUN = 64,
     STAY_MS = 3,
     PAUSE_US = 400,
+    LONGEST_PAUSE_US = 800,
     WINDOW_MS = 100,
-    DENSE = 150, /* packets in a window: five calls */
+    DENSE = 150,   /* packets in a window: five calls */
+    DENSER = 600,  /* twenty */
 };
 
 enum { TIMES, PACKETS, SOUND, VP8 }; /* what is taken of the payloads, as in compiled.py */
@@ -431,12 +433,12 @@ static int32_t drain_once(port *at, table *known, int32_t fd, double now_ms)
     return count;
 }
 
-/* Whether there is much to do: the loop's other business is not kept waiting for a few packets. */
-static int is_dense(port *at, int32_t count, double now_ms)
+/* How many packets come in a window, 0 if few: the loop's other business is not kept waiting for them. */
+static int32_t density(port *at, int32_t count, double now_ms)
 {
     at->window_count += count;
     if (now_ms - at->window_ms >= WINDOW_MS) {
-        at->dense = at->window_count >= DENSE;
+        at->dense = at->window_count >= DENSE ? at->window_count : 0;
         at->window_ms = now_ms;
         at->window_count = 0;
     }
@@ -445,15 +447,17 @@ static int is_dense(port *at, int32_t count, double now_ms)
 
 /* Drain, and where much is coming stay for what comes next. Waking up here costs a fraction of a turn of Python's loop,
    which has its turn after STAY_MS at the latest, and at once when there is something for it to do; and what comes in
-   half a millisecond is read and sent together for a fraction of what it costs one by one. */
+   half a millisecond is read and sent together for a fraction of what it costs one by one. The more is coming, the more of
+   it is waited for. */
 int32_t forward_drain(port *at, table *known, int32_t fd)
 {
-    const struct timespec pause = {0, PAUSE_US * 1000};
     double now_ms = clock_ms(at), until_ms = now_ms + STAY_MS;
     int32_t count = drain_once(at, known, fd, now_ms), total = count;
-    while (is_dense(at, count, now_ms) && count > 0 && at->left_count == 0 && at->unsent_count == 0) {
-        if (count < AT_ONCE)
-            nanosleep(&pause, NULL);
+    for (int32_t dense; (dense = density(at, count, now_ms)) && count > 0 && at->left_count == 0 && at->unsent_count == 0;) {
+        if (count < AT_ONCE) {
+            int32_t pause_us = dense > DENSER ? PAUSE_US + (dense - DENSER) * PAUSE_US / DENSER : PAUSE_US;
+            nanosleep(&(struct timespec){0, (pause_us < LONGEST_PAUSE_US ? pause_us : LONGEST_PAUSE_US) * 1000}, NULL);
+        }
         now_ms = clock_ms(at);
         if (now_ms >= until_ms)
             break;

@@ -98,7 +98,8 @@ typedef struct {
 
 /* What the port's sockets read into and send from. left: which of the datagrams read are not done, by number;
    clear: it is decrypted already. unsent: which of the filled ones the socket did not take. still_ms: what the clock
-   shows, for tests; 0: it runs. window_ms, window_count, dense: how much has been coming lately. */
+   shows, for tests; 0: it runs. window_ms, window_count: how much is coming; dense: how much came in
+   the window before, 0 if little. */
 typedef struct {
     srtp_call protect;
     srtp_call unprotect;

@@ -23,6 +23,7 @@ from signaling.compiled import ShortTrack
 from signaling.errors import MediaError, OfferRefused
 from signaling.guard import Kind, Offer, Section, read_offer
 from signaling.ice import IceSettings
+from signaling.port import SMALL_BYTES, SRTCP_BYTES
 from signaling.publication import (
     HISTORY_AUDIO_BYTES,
     HISTORY_AUDIO_PACKETS,
@@ -179,9 +180,16 @@ class Peer:
         self._notice_flood(now_ms)
         receptions = [publication.report(now_ms) for _, publication in self._sent]
         message = rtcp.write_receiver_report(self._ssrc, [block for block in receptions if block is not None])
-        self._link.send_rtcp(message + self._write_limit(self._bitrate_limit()))
+        message += self._write_limit(self._bitrate_limit())
         for subscription in self._by_ssrc.values():
-            subscription.report(now_ms, ntp)
+            part = subscription.write_report(now_ms, ntp)
+            if (
+                len(message) + len(part) > SMALL_BYTES - SRTCP_BYTES
+            ):  # a larger one does not wait if the socket takes no more
+                self._link.send_rtcp(message)
+                message = b""
+            message += part
+        self._link.send_rtcp(message)
 
     def takes_bps(self) -> int:
         """Return what each picture sent to this member may take."""
@@ -349,7 +357,6 @@ class Peer:
             section,
             SentTrack(_new_ssrc(), _new_ssrc(), f"slot{name}"),
             send_rtp=self._link.send_rtp,
-            send_rtcp=self._link.send_rtcp,
             takes_bps=self.takes_bps,
             short=self._link.short,
         )

@@ -29,6 +29,7 @@ OpenShortWay = Callable[[list[bytearray]], ShortWay | None]  # from the memory t
 BUFFER_BYTES: Final = 2048  # a larger datagram is cut off, and then too large
 DATAGRAMS_PER_WAKE: Final = 32  # then timers and sockets of others have their turn
 SMALL_BYTES: Final = 300  # sound and feedback
+SRTCP_BYTES: Final = 20  # what encryption adds to the latter
 MAX_WAITING: Final = 256
 
 _BINDING_REQUEST, _BINDING_RESPONSE, _BINDING_ERROR = 0x0001, 0x0101, 0x0111

@@ -26,7 +26,7 @@ MIN_STEP_MS: Final = 20  # between the last packet of one source and the first o
 
 
 class Subscription:
-    """section: where in the browser's offer. send_rtp, send_rtcp: towards that browser.
+    """section: where in the browser's offer. send_rtp: towards that browser.
 
     takes_bps: what that browser can take for one picture. short: that connection's short way, if there is one.
     """
@@ -37,7 +37,6 @@ class Subscription:
         track: SentTrack,
         *,
         send_rtp: SendRtp,
-        send_rtcp: Callable[[bytes], None],
         takes_bps: Callable[[], int],
         short: ShortLine | None = None,
     ) -> None:
@@ -47,7 +46,6 @@ class Subscription:
         self.publication: Publication | None = None
         self.takes_bps = takes_bps
         self._send_rtp = send_rtp
-        self._send_rtcp = send_rtcp
         self._codecs = {codec.name: codec for codec in section.codecs}
         self._ssrc = track.ssrc
         self._payload_type = section.payload_type
@@ -166,27 +164,26 @@ class Subscription:
         if self._waiting:
             self.request_keyframe(now_ms)
 
-    def report(self, now_ms: float, ntp: int) -> None:
-        """Send a sender report: now_ms (room clock) and ntp are the same instant.
+    def write_report(self, now_ms: float, ntp: int) -> bytes:
+        """Return a sender report, or nothing: now_ms (room clock) and ntp are the same instant.
 
         The timestamp comes from the source's clock, which its own sender reports set: sound and picture stay together.
         """
         source = self.publication
         if source is None or self._waiting:
-            return
+            return b""
         source.catch_up()
         timestamp = source.clock.timestamp_at(now_ms)
-        if timestamp is not None:
-            self._send_rtcp(
-                rtcp.write_sender_report(
-                    self.track.ssrc,
-                    ntp=ntp,
-                    rtp_timestamp=timestamp + self._timestamp_offset,
-                    packets=self._packets,
-                    octets=self.octets,
-                    cname=self.track.stream,
-                )
-            )
+        if timestamp is None:
+            return b""
+        return rtcp.write_sender_report(
+            self.track.ssrc,
+            ntp=ntp,
+            rtp_timestamp=timestamp + self._timestamp_offset,
+            packets=self._packets,
+            octets=self.octets,
+            cname=self.track.stream,
+        )
 
     def _begin_with(self, packet: Packet) -> bool:
         source = self.publication

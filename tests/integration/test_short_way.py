@@ -155,7 +155,7 @@ class Journey:
                 section = Section("1", kind, False, True, (codec,), True)
                 slot[kind] = Subscription(
                     section, SentTrack(SSRCS[kind] + 100, SSRCS[kind] + 200, "s"), send_rtp=end.link.send_rtp,
-                    send_rtcp=end.link.send_rtcp, takes_bps=lambda: 1, short=end.link.short,
+                    takes_bps=lambda: 1, short=end.link.short,
                 )  # fmt: skip
                 slot[kind].attach(publication, 0)
             self.slots.append(slot)

@@ -75,9 +75,7 @@ class Wire:
         self.packets: list[tuple[int, int, int, bytes]] = []  # sequence, timestamp, ssrc, payload
         self.source = self.new_source()
         section = Section("3", "video", False, True, (Codec("vp8", 96, 97, ("nack",)),), True)
-        self.slot = Subscription(
-            section, SentTrack(7, 8, "slot0"), send_rtp=self._take, send_rtcp=lambda _: None, takes_bps=lambda: 1
-        )
+        self.slot = Subscription(section, SentTrack(7, 8, "slot0"), send_rtp=self._take, takes_bps=lambda: 1)
         self.slot.attach(self.source, 0)
 
     def new_source(self) -> Publication:
@@ -198,7 +196,7 @@ def _h264_wire(*codecs: Codec) -> tuple[Publication, Subscription, list[tuple[in
     )
     slot = Subscription(
         Section("3", "video", False, True, codecs, True), SentTrack(7, 8, "slot0"),
-        send_rtp=take, send_rtcp=lambda _: None, takes_bps=lambda: 1,
+        send_rtp=take, takes_bps=lambda: 1,
     )  # fmt: skip
     slot.attach(source, 0)
     return source, slot, got
