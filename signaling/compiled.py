@@ -185,10 +185,12 @@ class ShortTrack:
     def take(self, what: Taken) -> list[Passed]:
         """Return what passed since the last time, as it came."""
         passed: list[Passed] = []
-        while self.has_news:
+        count = TAKE_RUNS
+        while count == TAKE_RUNS or self.has_news:
             count = self._take(what)
-            records = self._runs[: _run.size * count]
-            passed.append(Passed(records, self._payloads[: self._taken[count - 1].end]))
+            if count:
+                records = self._runs[: _run.size * count]
+                passed.append(Passed(records, self._payloads[: self._taken[count - 1].end]))
         return passed
 
     def keep(self, packet: Packet) -> None:

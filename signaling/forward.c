@@ -25,12 +25,11 @@ enum {
     TRAILER = 16 + 128,   /* what libsrtp may add */
     FIXED = 12,
     RUN = 64,
-    STAY_MS = 3,
     PAUSE_US = 400,
-    LONGEST_PAUSE_US = 800,
+    STAY_PAUSES = 8,
     WINDOW_MS = 100,
-    DENSE = 150,   /* packets in a window: five calls */
-    DENSER = 600,  /* twenty */
+    DENSE = 150,  /* packets in a window: five calls */
+    DENSER = 600, /* twenty; twice as long from forty on */
 };
 
 enum { TIMES, PACKETS, SOUND, VP8 }; /* what is taken of the payloads, as in compiled.py */
@@ -433,33 +432,32 @@ static int32_t drain_once(port *at, table *known, int32_t fd, double now_ms)
     return count;
 }
 
-/* How many packets come in a window, 0 if few: the loop's other business is not kept waiting for them. */
-static int32_t density(port *at, int32_t count, double now_ms)
+/* How long to wait for more before reading again, by how much has been coming: not at all for a few packets, for which the
+   loop's other business is not kept waiting. */
+static int32_t pause_us(port *at, int32_t count, double now_ms)
 {
     at->window_count += count;
     if (now_ms - at->window_ms >= WINDOW_MS) {
-        at->dense = at->window_count >= DENSE ? at->window_count : 0;
+        int32_t most = 2 * DENSER, dense = at->window_count < most ? at->window_count : most;
+        at->pause_us = dense < DENSE ? 0 : dense < DENSER ? PAUSE_US : PAUSE_US * dense / DENSER;
         at->window_ms = now_ms;
         at->window_count = 0;
     }
-    return at->dense;
+    return at->pause_us;
 }
 
 /* Drain, and where much is coming stay for what comes next. Waking up here costs a fraction of a turn of Python's loop,
-   which has its turn after STAY_MS at the latest, and at once when there is something for it to do; and what comes in
-   half a millisecond is read and sent together for a fraction of what it costs one by one. The more is coming, the more of
-   it is waited for. */
+   which has its turn after STAY_PAUSES at the latest, and at once when there is something for it to do; and what comes in
+   half a millisecond is read and sent together for a fraction of what it costs one by one. */
 int32_t forward_drain(port *at, table *known, int32_t fd)
 {
-    double now_ms = clock_ms(at), until_ms = now_ms + STAY_MS;
+    double began_ms = clock_ms(at), now_ms = began_ms;
     int32_t count = drain_once(at, known, fd, now_ms), total = count;
-    for (int32_t dense; (dense = density(at, count, now_ms)) && count > 0 && at->left_count == 0 && at->unsent_count == 0;) {
-        if (count < AT_ONCE) {
-            int32_t pause_us = dense > DENSER ? PAUSE_US + (dense - DENSER) * PAUSE_US / DENSER : PAUSE_US;
-            nanosleep(&(struct timespec){0, (pause_us < LONGEST_PAUSE_US ? pause_us : LONGEST_PAUSE_US) * 1000}, NULL);
-        }
+    for (int32_t pause; (pause = pause_us(at, count, now_ms)) && count > 0 && at->left_count == 0 && at->unsent_count == 0;) {
+        if (count < AT_ONCE)
+            nanosleep(&(struct timespec){0, pause * 1000}, NULL);
         now_ms = clock_ms(at);
-        if (now_ms >= until_ms)
+        if (now_ms - began_ms >= STAY_PAUSES * pause / 1000.0)
             break;
         count = drain_once(at, known, fd, now_ms);
         total += count;

@@ -98,8 +98,8 @@ typedef struct {
 
 /* What the port's sockets read into and send from. left: which of the datagrams read are not done, by number;
    clear: it is decrypted already. unsent: which of the filled ones the socket did not take. still_ms: what the clock
-   shows, for tests; 0: it runs. window_ms, window_count: how much is coming; dense: how much came in
-   the window before, 0 if little. */
+   shows, for tests; 0: it runs. window_ms, window_count: how much is coming; pause_us: what came of it in the
+   window before. */
 typedef struct {
     srtp_call protect;
     srtp_call unprotect;
@@ -119,7 +119,7 @@ typedef struct {
     double still_ms;
     double window_ms;
     int32_t window_count;
-    int32_t dense;
+    int32_t pause_us;
     source *held_up[512];
     int32_t held_up_count;
 } port;

@@ -200,7 +200,6 @@ class Publication:
 
     def take_report(self, report: rtcp.SenderReport, now_ms: float) -> None:
         if report.ssrc == self.ssrc:
-            self.catch_up()
             self.clock.tie(report.ntp, report.rtp_timestamp, now_ms)
             self._reception.take_report(report, now_ms)
 

@@ -21,7 +21,7 @@ from signaling.peer import Peer, SlotPair
 from signaling.recorder import Recorder, Segment
 from signaling.subscription import Subscription
 
-TICKS_PER_REPORT: Final = 10
+REPORT_MS: Final = 1_000  # at a turn of Peer's measuring, for which all is counted
 NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970
 
 
@@ -66,7 +66,7 @@ class RoomMedia:
         self._silent: set[str] = set()
         self._screen: str | None = None
         self._beat: Beat | None = None
-        self._ticks = 0
+        self._reported = -1
         self._closed = False
 
     async def accept_offer(self, member: MediaMember, sdp: str, attempt: int) -> str:
@@ -175,11 +175,12 @@ class RoomMedia:
         return time.monotonic() * 1000 + self._clock_offset_ms
 
     def _tick(self) -> None:
-        self._ticks += 1
         now_ms = self._now_ms()
+        turn = int(now_ms) // REPORT_MS
+        reports, self._reported = turn != self._reported, turn
         for seated in list(self._seated.values()):
             seated.peer.tick(now_ms)
-            if self._ticks % TICKS_PER_REPORT == 0:
+            if reports:
                 seated.peer.report(now_ms, self._ntp(now_ms))
         self._recorder.tick(now_ms)
 
