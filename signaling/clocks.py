@@ -11,9 +11,8 @@ from __future__ import annotations
 import struct
 from array import array
 from collections import deque
-from functools import partial
 
-from signaling.compiled import Passed, load
+from signaling.compiled import Passed, Shared
 from signaling.rtp import AUDIO_CLOCK_HZ, extend
 
 WINDOW_MS = 5_000
@@ -70,18 +69,6 @@ class MemberClock:
         self._quickest.note(arrived_ms - member_ms, arrived_ms)
 
 
-class _Pace:
-    """What C needs to know of a track."""
-
-    def __init__(self) -> None:
-        library = load()
-        assert library is not None
-        c = library.ffi.new("pace *")
-        self.memory = library.ffi.buffer(c)
-        self.place = partial(library.held.clocks_place, int(library.ffi.cast("uintptr_t", c)))
-        self._c = c
-
-
 class TrackClock:
     """Maps the timestamps of one track to ms on the room's clock.
 
@@ -100,7 +87,7 @@ class TrackClock:
         self._began_ms = 0.0
         self._member_shift_ms: float | None = None  # member time minus media time
         self._shifts_ms: deque[float] = deque(maxlen=REPORTS)
-        self._pace: _Pace | None = None  # for what comes the short way
+        self._pace: Shared | None = None  # for what comes the short way
 
     def place_next(self, timestamp: int, arrived_ms: float) -> float:
         """Return where a packet that just arrived belongs, in ms on the room's clock.
@@ -127,13 +114,13 @@ class TrackClock:
     def _place_shortly(self, passed: Passed, first: int, places_ms: array[float]) -> int:
         """Place what nothing is learnt from; return what comes behind it."""
         if self._pace is None:
-            self._pace = _Pace()
+            self._pace = Shared("pace", "clocks_place")
         quickest, pace = self._quickest, self._pace
         _write_pace(
             pace.memory, 0, self._latest, self._khz, self._offset_ms, quickest.window_lag_ms, quickest.window_ends_ms,
             self._offset_ms + JUMP_MS, self.lag_ms or 0.0, self._placed[1], self._placed[0] & 0xFFFFFFFF,
         )  # fmt: skip
-        done: int = pace.place(passed.records, first, len(places_ms), places_ms.buffer_info()[0])
+        done: int = pace.call(passed.records, first, len(places_ms), places_ms.buffer_info()[0])
         latest, lag_ms, placed_ms, placed = _read_pace(pace.memory)
         if latest != self._latest:
             self._latest, self.lag_ms, self._placed = latest, lag_ms, (placed, placed_ms)

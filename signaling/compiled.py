@@ -80,6 +80,18 @@ def load() -> Library | None:
     return Library(ffi, lib, held)
 
 
+class Shared:
+    """One of C's structures and a function of C's that takes it first. memory: its bytes, to be packed and unpacked."""
+
+    def __init__(self, structure: str, function: str) -> None:
+        """Only where the library is."""
+        library = load()
+        assert library is not None
+        self._c = library.ffi.new(f"{structure} *")
+        self.memory = library.ffi.buffer(self._c)
+        self.call = partial(getattr(library.held, function), int(library.ffi.cast("uintptr_t", self._c)))
+
+
 class Taken(IntEnum):
     """What is taken of packets that passed. TIMES: no payload. SOUND: each packet is a frame. VP8: pictures that came
     whole are put together."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-from functools import partial
 
 from signaling import rtcp
-from signaling.compiled import Passed, load
+from signaling.compiled import Passed, Shared
 from signaling.guard import Kind
 from signaling.rtp import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ
 
@@ -53,7 +52,7 @@ class Arrivals:
         self._khz = (AUDIO_CLOCK_HZ if kind == "audio" else VIDEO_CLOCK_HZ) / 1000
         self._transit: float | None = None
         self._timestamp = -1
-        self._short: _Short | None = None
+        self._short: Shared | None = None
 
     def note(self, timestamp: int, arrived_ms: float) -> None:
         """Of packets of one timestamp the first counts."""
@@ -68,21 +67,9 @@ class Arrivals:
 
     def note_passed(self, passed: Passed) -> None:
         """The same for what passed on the short way."""
-        short = self._short = self._short or _Short()
+        short = self._short = self._short or Shared("arrivals", "clocks_note")
         begun = self._transit is not None
         timestamp = self._timestamp & 0xFFFFFFFF
         _write_arrivals(short.memory, 0, self._khz, self.jitter, self._transit or 0.0, timestamp, begun)
-        short.note(passed.records, passed.run_count)
+        short.call(passed.records, passed.run_count)
         self.jitter, self._transit, self._timestamp = _read_arrivals(short.memory)
-
-
-class _Short:
-    """The same in C's memory."""
-
-    def __init__(self) -> None:
-        library = load()
-        assert library is not None
-        c = library.ffi.new("arrivals *")
-        self.memory = library.ffi.buffer(c)
-        self.note = partial(library.held.clocks_note, int(library.ffi.cast("uintptr_t", c)))
-        self._c = c
