@@ -13,7 +13,6 @@ from enum import StrEnum
 from consult.domain.ids import AppointmentId, CaseId, PatientId, QuestionId, StaffId
 
 MAX_NAME_CHARS = 120
-MAX_EMAIL_CHARS = 254
 MAX_DIAGNOSIS_CHARS = 400
 MAX_TEXT_CHARS = 8000
 MAX_QUESTION_CHARS = 2000

@@ -13,7 +13,6 @@ from aiohttp import web
 from consult.cases import service
 from consult.cases.model import (
     MAX_DIAGNOSIS_CHARS,
-    MAX_EMAIL_CHARS,
     MAX_NAME_CHARS,
     MAX_QUESTION_CHARS,
     MAX_TEXT_CHARS,
@@ -24,6 +23,7 @@ from consult.cases.model import (
 )
 from consult.consultations.model import Consultation
 from consult.domain.access import Action, StaffRole, may, may_read_case
+from consult.domain.addresses import MAX_EMAIL_CHARS
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import AppointmentId, CaseId, QuestionId, StaffId

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,19 @@ def offset_at(zone: ZoneInfo, instant: int) -> int:
     offset = datetime.fromtimestamp(instant, zone).utcoffset()
     assert offset is not None
     return offset.days * DAY_S + offset.seconds
+
+
+def is_shown_twice(local: datetime) -> bool:
+    """Whether the clock of an aware time's zone shows it once more, before or after a change."""
+    return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+
+
+def is_summer_time(local: datetime) -> bool:
+    """Whether people call an aware time in its zone summer time. Of Ireland the database says that winter deviates."""
+    deviation = local.dst() or timedelta()
+    if deviation:
+        return deviation > timedelta()
+    return ((local + timedelta(days=182)).dst() or timedelta()) < timedelta()
 
 
 def changes_near(zone: ZoneInfo, day: date) -> tuple[OffsetChange, ...]:

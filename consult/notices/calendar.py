@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import icalendar
 
 from consult.domain.ids import AppointmentId
+from consult.domain.zones import is_shown_twice
 
 PRODUCT = "-//Consult//Consult//EN"
 REFRESH_EVERY = timedelta(hours=1)
@@ -108,8 +109,8 @@ def _local(instant: datetime, zone: ZoneInfo) -> datetime | icalendar.vDatetime:
     A local time then means its first passing (RFC 5545 §3.3.5), but Thunderbird takes the second.
     """
     local = instant.astimezone(zone).replace(microsecond=0)
-    is_once = local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset()
-    return local if is_once and zone.key != "UTC" else instant.astimezone(UTC).replace(microsecond=0)
+    is_local = zone.key != "UTC" and not is_shown_twice(local)
+    return local if is_local else instant.astimezone(UTC).replace(microsecond=0)
 
 
 def _zones_of(entries: Iterable[Entry]) -> dict[str, set[int]]:

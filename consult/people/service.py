@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from consult.db.pool import Connection
 from consult.domain.access import StaffRole
+from consult.domain.addresses import looks_like_email
 from consult.domain.clock import is_time_zone
 from consult.domain.errors import InvalidInput, NotFound, SignInFailed
 from consult.domain.ids import StaffId
@@ -49,8 +50,7 @@ async def create_staff(
     """Return the id of a new account. Raises InvalidInput."""
     email, name = email.strip().lower(), name.strip()
     wrong: dict[str, str] = {}
-    before, at, after = email.partition("@")
-    if not (before and at and after) or len(email) > 254 or any(letter.isspace() for letter in email):
+    if not looks_like_email(email):
         wrong["email"] = EMAIL_WRONG
     if not name or len(name) > 200:
         wrong["name"] = NAME_MISSING

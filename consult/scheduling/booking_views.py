@@ -22,14 +22,12 @@ from consult.domain.words import N_
 from consult.keys import POOL
 from consult.notices import service as notices
 from consult.people import service as people
-from consult.people.model import Staff
+from consult.people.model import LONG_LIST, Staff, in_order
 from consult.scheduling import service
 from consult.scheduling.flash import keep_link
 from consult.scheduling.offers_web import (
     CHOOSE_EXPERT,
-    LONG_LIST,
     REFUSED,
-    in_order,
     list_offers,
     nearest_of,
     wanted_start,

@@ -14,7 +14,6 @@ import asyncpg
 from babel.dates import format_skeleton, get_day_names
 
 from consult.domain.errors import ConsultError, RoomsFull, SlotInPast, SlotOutsideHours, SlotTaken
-from consult.domain.ids import StaffId
 from consult.domain.slots import Slot, instant_of
 from consult.domain.words import N_
 from consult.people.model import Staff
@@ -25,7 +24,6 @@ from consult.web.words import Words
 
 DAYS_LOOKED_AHEAD = 60
 DAYS_AHEAD = 365
-LONG_LIST = 8  # experts; more of them scroll in a place of their own, so that the times stay in sight
 REFUSED = (SlotTaken, SlotInPast, SlotOutsideHours, RoomsFull)  # about the time: shown beside it, with others to choose
 
 CHOOSE_EXPERT = N_("Choose an expert.")
@@ -108,10 +106,3 @@ def nearest_of(refused: ConsultError | None) -> list[Slot]:
 def day_of(starts_at: datetime | None, lead: Staff) -> date | None:
     """Return the lead's day of an instant."""
     return None if starts_at is None else starts_at.astimezone(ZoneInfo(lead.time_zone)).date()
-
-
-def in_order(experts: list[Staff], chosen: Sequence[StaffId]) -> list[Staff]:
-    """Return experts as a page lists them: by name; of many, whose list scrolls, those who are chosen first."""
-    if len(experts) <= LONG_LIST:
-        return experts
-    return sorted(experts, key=lambda one: chosen.index(one.id) if one.id in chosen else len(chosen))

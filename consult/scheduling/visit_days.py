@@ -10,7 +10,7 @@ from datetime import date, datetime
 import babel.dates
 
 from consult.domain.slots import Slot
-from consult.web.render import clock_time, zone, zone_name
+from consult.web.render import exact_time, zone
 from consult.web.words import Words
 
 
@@ -67,13 +67,10 @@ def month_of(days: Sequence[FreeDay], wanted: str, words: Words) -> FreeMonth | 
 
 
 def time_choices(slots: Sequence[Slot], time_zone: str, words: Words) -> list[TimeChoice]:
-    clocks = [clock_time(slot.starts_at, time_zone, locale=words.language) for slot in slots]
-    choices = []
-    for slot, clock in zip(slots, clocks, strict=True):
-        if clocks.count(clock) > 1:
-            clock = f"{clock}, {zone_name(slot.starts_at, time_zone, locale=words.language)}"
-        choices.append(TimeChoice(slot.starts_at.isoformat(), clock))
-    return choices
+    return [
+        TimeChoice(slot.starts_at.isoformat(), exact_time(slot.starts_at, time_zone, locale=words.language))
+        for slot in slots
+    ]
 
 
 def local_day(instant: datetime, time_zone: str) -> date:

@@ -18,7 +18,7 @@ from consult.domain.kinds import ConsultationKind
 from consult.keys import POOL
 from consult.matching import service as matching
 from consult.people import service as people
-from consult.people.model import Staff
+from consult.people.model import LONG_LIST, Staff, in_order
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import AppointmentDetails
 from consult.waiting import service
@@ -31,7 +31,6 @@ from consult.web.session import require_staff
 
 routes = web.RouteTableDef()
 
-MAX_EXPERTS = 20
 YEARS = range(2000, 2200)  # what lies outside is a slip
 
 
@@ -85,7 +84,7 @@ async def save_entry(request: web.Request) -> web.Response:
 def _wishes(form: Form) -> Wishes | None:
     """Return what was typed; None with errors if it cannot be."""
     kind = form.choice("kind", [one.value for one in ConsultationKind])
-    chosen = form.lists.get("experts", [])[:MAX_EXPERTS]
+    chosen = form.lists.get("experts", [])
     experts = [StaffId(int(one)) for one in chosen if one.isascii() and one.isdigit() and len(one) < 19]
     if len(experts) != len(chosen):
         form.wrong("experts", NOT_A_CHOICE)
@@ -143,7 +142,8 @@ async def _render_entry(
             **known,
             "case": case,
             "line": line,
-            "expert_list": experts,
+            "expert_list": in_order(experts, [one.id for one in experts if str(one.id) in known["chosen_experts"]]),
+            "is_long": len(experts) > LONG_LIST,
             "booked": booked,
             "kinds": [(kind.value, words.gettext(name)) for kind, name in KINDS.items()],
             "week": weekdays(words, "abbreviated"),

@@ -20,6 +20,7 @@ from consult.domain.words import N_
 EVERY_WEEKDAY = frozenset(range(7))
 MAX_NOTE_CHARS = 500
 MOST_IN_PANEL = 6
+MOST_EXPERTS = 20
 MAX_UNANSWERED = 3  # so many offers in a row without an answer, and the scheduler looks at it before there is another
 SHORTEST_OFFER = timedelta(minutes=30)  # a person needs that long to see it
 # Of the time that is left until a slot is lost, one person gets at most this part, so that others can be asked too.
@@ -135,13 +136,16 @@ class WaitEntry:
 
 @dataclass(frozen=True, slots=True)
 class EntryLine:
-    """An entry with the names that its line on the list needs. appointment_expert_name: of the time they have."""
+    """An entry with the names that its line on the list needs.
+
+    appointment_expert_names: of the time they have, who leads first; none if they have none.
+    """
 
     entry: WaitEntry
     patient_name: str
     patient_email: str
     added_by_name: str
-    appointment_expert_name: str | None
+    appointment_expert_names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +287,8 @@ def wrong_wishes(wishes: Wishes, note: str, today: date) -> dict[str, str]:
         wrong["experts"] = N_("Choose who sits in the panel: two experts at least.")
     elif wishes.is_panel and len(wishes.expert_ids) > MOST_IN_PANEL:
         wrong["experts"] = N_("A panel has six experts at most.")
+    elif len(wishes.expert_ids) > MOST_EXPERTS:
+        wrong["experts"] = N_("Choose twenty experts at most, or nobody if it does not matter.")
     if len(note) > MAX_NOTE_CHARS:
         wrong["note"] = N_("This is too long. Please write it shorter.")
     return wrong

@@ -41,7 +41,11 @@ select w.id, w.case_id, w.patient_id, w.appointment_id, w.kind, w.day_from, w.da
        w.unanswered, w.set_aside_at, w.ended_at,
        lower(a.during) as earlier_than, upper(a.during) - lower(a.during) as length, p.time_zone,
        p.name as patient_name, p.email as patient_email,
-       b.name as added_by_name, ae.name as appointment_expert_name,
+       b.name as added_by_name,
+       array(
+         select e.name from staff e left join panel_experts x on x.expert_id = e.id and x.appointment_id = a.id
+         where e.id = a.expert_id or x.appointment_id = a.id order by e.id <> a.expert_id, e.name, e.id
+       ) as appointment_expert_names,
        coalesce(a.cancelled_at is not null or lower(a.during) <= $1, false) as is_stale,
        (select count(*) from records r where r.case_id = w.case_id and r.removed_at is null) as record_count,
        array(select x.expert_id from wait_entry_experts x where x.entry_id = w.id order by x.place) as expert_ids
@@ -49,7 +53,6 @@ from wait_entries w
 join patients p on p.id = w.patient_id
 join staff b on b.id = w.added_by
 left join appointments a on a.id = w.appointment_id
-left join staff ae on ae.id = a.expert_id
 """
 
 FETCH_ENTRY = ENTRY + "where w.id = $2"
@@ -238,5 +241,5 @@ def _line(row: Any) -> EntryLine | None:
         patient_name=row["patient_name"],
         patient_email=row["patient_email"],
         added_by_name=row["added_by_name"],
-        appointment_expert_name=row["appointment_expert_name"],
+        appointment_expert_names=row["appointment_expert_names"],
     )

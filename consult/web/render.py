@@ -1,8 +1,8 @@
 """Pages: Jinja2 templates in the reader's language, with what every page needs.
 
 A template has: _, ngettext and {% trans %} (named values as %(name)s), language, language_names, csrf, clinic_name,
-staff, visit, asset(path), path, demo, has_outbox; filters clock_time, long_date, short_date, zone_name, zone_place,
-number, file_size.
+staff, visit, asset(path), path, demo, has_outbox; filters clock_time, clock_beside, which_hour, long_date,
+short_date, zone_place, number, file_size.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import babel.dates
@@ -22,6 +22,7 @@ from jinja2 import BytecodeCache, Environment, FileSystemLoader
 from jinja2.bccache import Bucket
 
 from consult.domain.words import N_
+from consult.domain.zones import is_shown_twice, is_summer_time
 from consult.keys import SETTINGS
 from consult.web import csrf
 from consult.web.assets import Assets
@@ -29,6 +30,7 @@ from consult.web.request_keys import LANGUAGE_ON_FILE, STAFF, VISIT, WORDS
 from consult.web.words import LANGUAGES, Languages, Words, pick_language
 
 CITY_TIME = N_("{city} time")
+CITY_TIME_TWICE = N_("{city} time ({name})")
 PAGES: web.AppKey[Pages] = web.AppKey("pages")
 
 
@@ -81,9 +83,10 @@ class Pages:
         locale = words.language
         made.filters.update(
             clock_time=partial(clock_time, locale=locale),
+            clock_beside=partial(clock_beside, locale=locale),
+            which_hour=partial(which_hour, locale=locale),
             long_date=partial(long_date, locale=locale),
             short_date=partial(short_date, locale=locale),
-            zone_name=partial(zone_name, locale=locale),
             zone_place=partial(zone_place, words=words),
             number=partial(babel.numbers.format_decimal, locale=locale),
             file_size=partial(file_size, locale=locale),
@@ -151,6 +154,27 @@ def clock_time(instant: datetime, tz: str | tzinfo | None = None, *, locale: str
     return babel.dates.format_time(instant.astimezone(zone(tz)), "HH:mm", locale=locale)
 
 
+def clock_beside(instant: datetime, tz: str | tzinfo | None, other: str | tzinfo | None, *, locale: str) -> str:
+    """14:30 in a zone, said beside what another zone's clock shows: with the day if it is another one there."""
+    clock = exact_time(instant, tz, locale=locale)
+    local = instant.astimezone(zone(tz))
+    if local.date() == instant.astimezone(zone(other)).date():
+        return clock
+    return f"{babel.dates.format_date(local, 'EEE d MMM', locale=locale)}, {clock}"
+
+
+def exact_time(instant: datetime, tz: str | tzinfo | None, *, locale: str) -> str:
+    """14:30 in that zone; where the clock shows it twice, with the zone's name then."""
+    clock, name = clock_time(instant, tz, locale=locale), which_hour(instant, tz, locale=locale)
+    return f"{clock}, {name}" if name else clock
+
+
+def which_hour(instant: datetime, tz: str | tzinfo | None, *, locale: str) -> str:
+    """Return the zone's name at an instant that its clock shows twice, else "": that of the hour that is meant."""
+    is_twice = is_shown_twice(instant.astimezone(zone(tz)))
+    return zone_name(instant, tz, locale=locale) if is_twice else ""
+
+
 def long_date(instant: datetime | date, tz: str | tzinfo | None = None, *, locale: str) -> str:
     """Tuesday, 31 March 2026 in that zone."""
     day = instant.astimezone(zone(tz)) if isinstance(instant, datetime) else instant
@@ -166,16 +190,23 @@ def short_date(instant: datetime | date, tz: str | tzinfo | None = None, *, loca
 
 def zone_name(instant: datetime, tz: str | tzinfo | None, *, locale: str) -> str:
     """Central European Summer Time: how people call the zone at that instant."""
-    return babel.dates.get_timezone_name(instant.astimezone(zone(tz)), locale=locale)
+    local = instant.astimezone(zone(tz))
+    variant: Literal["daylight", "standard"] = "daylight" if is_summer_time(local) else "standard"
+    return babel.dates.get_timezone_name(local, locale=locale, zone_variant=variant)
 
 
 def zone_place(instant: datetime, tz: str | tzinfo | None, *, words: Words) -> str:
-    """Lisbon time: what people say at a place, right in summer and winter. A zone without a place goes by its name."""
+    """Lisbon time: what people say at a place, right in summer and winter; in pages, mails and calendars alike.
+
+    In an hour that the clock shows twice, with the name of the one that is meant. A zone without a place goes by its
+    name.
+    """
     found = zone(tz)
     if not isinstance(found, ZoneInfo) or "/" not in found.key or found.key.startswith("Etc/"):
         return zone_name(instant, found, locale=words.language)
     city = babel.dates.get_timezone_location(found, locale=words.language, return_city=True).rpartition("/")[2]
-    return words.say(CITY_TIME, city=city)
+    hour = which_hour(instant, found, locale=words.language)
+    return words.say(CITY_TIME_TWICE, city=city, name=hour) if hour else words.say(CITY_TIME, city=city)
 
 
 def file_size(size_bytes: int, *, locale: str) -> str:

@@ -95,12 +95,14 @@ async def test_a_message_is_sent_again_to_a_corrected_address_which_is_kept(
     for typed, sentence in (
         ("", "Please enter the address"),
         ("ana@@example.org", "This does not look like an e-mail address"),
+        ("rui@x", "a place with a dot"),
         ("ana@example.org\r\nBcc: all@example.org", "This does not look like an e-mail address"),
         ("x" * 300 + "@example.org", "Please shorten this"),
     ):
         status, page, _place = await send(client, place, {"email": typed}, page=place)
         assert status == 422
         assert sentence in page
+        assert f'value="{typed[:254].splitlines()[0] if typed else ""}' in page, "what was typed stays"
     status, _page, leads_to = await send(client, place, {"email": " ana.r@example.org "}, page=place)
     assert (status, leads_to) == (303, "/messages")
     await send_all(database, server)

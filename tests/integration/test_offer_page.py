@@ -18,6 +18,7 @@ from consult.domain.ids import WaitEntryId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
 from consult.keys import POOL
+from consult.people import service as people
 from consult.scheduling import service as scheduling
 from consult.waiting import service as waiting
 from consult.waiting.model import OfferDetails, Wishes
@@ -280,6 +281,51 @@ async def test_nonsense_in_the_form_of_the_list_gets_sentences(server: Server, c
         assert status == 422, wrong
         assert 'class="error-summary"' in text, wrong
     await read(client, "/cases/999999/waiting", 404)
+
+
+async def test_of_many_experts_those_chosen_come_first_and_none_is_dropped_in_silence(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    async with server.app[POOL].acquire() as conn:
+        clinic = await open_clinic(conn, now=utc_now())
+        await conn.execute(
+            "insert into staff (email, name, role, time_zone, language, password_hash, created_at)"
+            " select 'e' || n || '@clinic.example', 'Dr Expert ' || n, 'expert', 'UTC', 'en', '', now()"
+            " from generate_series(10, 57) n"
+        )
+        ids = [str(one.id) for one in await people.list_experts(conn)]
+    await sign_in(client, "noor@clinic.example")
+    path = f"/cases/{clinic.case}/waiting"
+
+    def listed(page: str) -> list[str]:
+        (many,) = re.findall(r'<div class="many">(.*?)</div>', page, re.S)
+        return re.findall(r'name="experts" value="(\d+)"', many)
+
+    assert listed(await read(client, path)) == ids, "nobody is chosen, and fifty do not push the rest out of sight"
+    good = [("kind", "first_review"), ("weekdays", "1")]
+    status, page, _ = await send(client, path, [*good, *(("experts", one) for one in ids[-21:])])
+    assert status == 422 and "Choose twenty experts at most" in page
+    assert listed(page)[:21] == ids[-21:] and page.count(" checked") == 22
+    assert (await send(client, path, [*good, *(("experts", one) for one in ids[-20:])]))[0] == 303
+    assert listed(await read(client, path))[:20] == ids[-20:]
+
+
+async def test_an_earlier_time_of_a_panel_names_all_of_it(server: Server, client: aiohttp.ClientSession) -> None:
+    now = utc_now()
+    async with server.app[POOL].acquire() as conn:
+        clinic = await open_clinic(conn, now=now)
+        booked, _link = await scheduling.book(
+            conn, clinic.case, clinic.other_expert, now + timedelta(days=9), timedelta(minutes=60),
+            kind=ConsultationKind.PANEL, others=[clinic.expert], booked_by=clinic.scheduler, now=now,
+            outside_hours=True,
+        )  # fmt: skip
+    await sign_in(client, "noor@clinic.example")
+    path, names = f"/cases/{clinic.case}/waiting", "Dr Helen Okafor, Dr Sabine Brandt"
+    (option,) = re.findall(rf'<option value="{booked.id}"[^>]*>([^<]*)<', await read(client, path))
+    assert option.startswith("Earlier than") and option.endswith(names)
+    fields = {"kind": "panel", "appointment": str(booked.id), "weekdays": "1"}
+    assert (await send(client, path, fields))[0] == 303
+    assert re.search(rf"Earlier than [^<]* \({names}\)", await read(client, "/waiting"))
 
 
 async def test_a_scheduler_answers_for_somebody_on_the_telephone(

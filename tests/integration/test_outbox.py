@@ -77,6 +77,7 @@ async def test_an_invitation_holds_a_working_link_and_nothing_clinical(database:
     for hidden in ("Lung", "cancer", "Brandt", "Ana", "Neuroradiology", "surgery"):
         assert hidden not in whole.replace("ana@example.org", "")
     text = text_of(letter)
+    assert "Berlin time." in text, "zones are called as on the pages"
     secret = re.search(r"/join#([\w-]{43})", text)
     number, code = re.search(r"number (\d+) and the code (\w{4}-\w{4})", text).groups()  # type: ignore[union-attr]
     assert secret is not None

@@ -1,0 +1,44 @@
+"""What a zone is called where people read times: by the place, and without doubt in an hour that comes twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from consult.files import folder
+from consult.web.render import clock_beside, exact_time, zone_name, zone_place
+from consult.web.words import load_languages
+
+LANGUAGES = load_languages(folder("locale"), ("en", "es"))
+WINTER, SUMMER = datetime(2026, 1, 15, 12, tzinfo=UTC), datetime(2026, 7, 15, 12, tzinfo=UTC)
+FIRST, SECOND = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("at", [WINTER, SUMMER])
+def test_a_zone_goes_by_its_place_in_summer_and_winter(at: datetime) -> None:
+    assert zone_place(at, "Europe/London", words=LANGUAGES["en"]) == "London time"
+    assert zone_place(at, "Asia/Kathmandu", words=LANGUAGES["en"]) == "Kathmandu time"
+    assert zone_place(at, "Europe/London", words=LANGUAGES["es"]) == "hora de Londres"
+
+
+def test_an_hour_that_comes_twice_is_told_apart() -> None:
+    said = [zone_place(at, "Europe/London", words=LANGUAGES["en"]) for at in (FIRST, SECOND)]
+    assert said == ["London time (British Summer Time)", "London time (Greenwich Mean Time)"]
+    said = [zone_place(at, "Europe/London", words=LANGUAGES["es"]) for at in (FIRST, SECOND)]
+    assert said == ["hora de Londres (hora de verano británica)", "hora de Londres (hora del meridiano de Greenwich)"]
+    assert exact_time(FIRST, "Europe/London", locale="en") == "01:30, British Summer Time"
+    assert exact_time(SECOND, "Europe/London", locale="en") == "01:30, Greenwich Mean Time"
+    assert exact_time(WINTER, "Europe/London", locale="en") == "12:00"
+
+
+def test_summer_is_summer_in_ireland_where_the_database_says_that_winter_deviates() -> None:
+    assert zone_name(SUMMER, "Europe/Dublin", locale="en") == "Irish Standard Time"
+    assert zone_name(WINTER, "Europe/Dublin", locale="en") == "Greenwich Mean Time"
+    assert zone_name(SUMMER, "Europe/London", locale="en") == "British Summer Time"
+    assert zone_name(WINTER, "Australia/Sydney", locale="en") == "Australian Eastern Daylight Time"
+
+
+def test_another_zones_clock_is_said_with_the_day_where_it_is_another_one() -> None:
+    assert clock_beside(WINTER, "Asia/Kathmandu", "Europe/London", locale="en") == "17:45"
+    assert clock_beside(WINTER, "Pacific/Kiritimati", "Europe/London", locale="en") == "Fri 16 Jan, 02:00"
