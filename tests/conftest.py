@@ -43,6 +43,7 @@ PAGE_TESTS = {
     "test_boards.py",
     "test_case_video.py",
     "test_expert_time_pages.py",
+    "test_long_names.py",
     "test_matching_pages.py",
     "test_message_pages.py",
     "test_moving_pages.py",

@@ -28,7 +28,8 @@ BROKEN_PARTS = (ValueError, AssertionError, LookupError, EOFError, StopAsyncIter
 CHUNK_BYTES = 256 * 1024
 MAX_FIELDS = 200
 MAX_DIGITS = 40  # more than any number here may have, and few enough to be read as one
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# Nor what turns the letters around it to another direction: a name with it turns the rest of its line, too.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 FILL_IN = N_("Please fill this in.")
 TOO_LONG = N_("Please shorten this to {max_chars} characters.")

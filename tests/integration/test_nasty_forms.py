@@ -160,3 +160,15 @@ async def test_hours_of_which_a_column_did_not_arrive_are_asked_for_and_not_forg
         assert answer.status == 422
         assert "Enter a start and an end" in await answer.text()
     assert (await pages.read(client, page)).count('value="09:00"') == 5
+
+
+async def test_a_name_cannot_turn_the_letters_around_it(
+    server: Server, client: aiohttp.ClientSession, clinic: Clinic
+) -> None:
+    await pages.sign_in(client, "noor@clinic.example")
+    name = "\u202eAna\u2066 Ribeiro, \u05d9\u05e2\u05dc\u200f"
+    status, _text, where = await pages.send(client, "/cases/new", {"name": name, "language": "en", "diagnosis": "A"})
+    assert status == 303
+    page = await pages.read(client, where)
+    assert "Ana Ribeiro, \u05d9\u05e2\u05dc\u200f" in page, "a mark that keeps to itself stays"
+    assert "\u202e" not in page and "\u2066" not in page
