@@ -33,7 +33,7 @@ WORST = {
     "radio": ("no such answer",),
 }
 TYPED = ("text", "textarea", "date", "time", "number", "email", "tel")
-CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 SENTENCE = re.compile(r'class="field-wrong"|role="alert"|class="notice|class="page error-page"')
 APART = ("/sign-out", "/language")
 
