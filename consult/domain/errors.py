@@ -4,6 +4,7 @@
     ├── NotFound                    not_found                404
     ├── NotAllowed                  not_allowed              403
     │   └── ProofMissing            csrf.missing             403
+    │       └── ProofOld            csrf.missing             403
     ├── SignInNeeded                sign_in.needed           401
     │   └── SignInFailed            sign_in.failed           401
     ├── VisitNeeded                 visit.needed             401
@@ -71,6 +72,10 @@ class NotAllowed(ConsultError):
 class ProofMissing(NotAllowed):
     code = "csrf.missing"
     message = N_("This page was open for too long. Go back, reload the page and try again.")
+
+
+class ProofOld(ProofMissing):
+    """Our own page may have sent it, but not one of this browser's present session."""
 
 
 class SignInNeeded(ConsultError):

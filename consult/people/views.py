@@ -10,8 +10,10 @@ from consult.domain.clock import utc_now
 from consult.domain.errors import SignInFailed, TooManyTries
 from consult.keys import LIMITER, POOL
 from consult.people import service
+from consult.web import csrf
 from consult.web.address import client_address, own_path
 from consult.web.forms import Form, read_form
+from consult.web.kept import Kept, kept_in, show_kept
 from consult.web.render import render
 from consult.web.session import end_staff_session, find_staff, find_visit, start_staff_session
 
@@ -33,7 +35,7 @@ async def show_sign_in(request: web.Request) -> web.Response:
     place = own_path(request.query.get("next"), "")
     if staff is not None:
         return _see(place or staff.home)
-    return render(request, "staff/sign_in.html", {"next": place, "values": {}, "errors": {}})
+    return render(request, "staff/sign_in.html", {"next": place})
 
 
 @routes.post("/sign-in")
@@ -41,8 +43,9 @@ async def sign_in(request: web.Request) -> web.Response:
     form = await read_form(request)
     email, password = form.text("email", required=True, max_chars=254), form.password("password")
     place = own_path(form.text("next", max_chars=500), "")
+    kept = kept_in(form)
     if form.errors:
-        return _again(request, form, place, 422)
+        return _again(request, form, place, kept, 422)
     account = hashlib.sha256(email.lower().encode()).hexdigest()
     try:
         await request.app[LIMITER].hit("sign_in", address=client_address(request), account=account)
@@ -50,8 +53,12 @@ async def sign_in(request: web.Request) -> web.Response:
             staff = await service.authenticate(conn, email, password, utc_now())
     except (SignInFailed, TooManyTries) as refused:
         form.wrong("form", refused.message)
-        return _again(request, form, place, refused.status)
-    response = _see(place or staff.home)
+        return _again(request, form, place, kept, refused.status)
+    if kept is None:
+        response = _see(place or staff.home)
+    else:
+        csrf.renew(request)
+        response = show_kept(request, kept, staff=staff)
     await start_staff_session(request, response, staff)
     return response
 
@@ -63,12 +70,11 @@ async def sign_out(request: web.Request) -> web.Response:
     return response
 
 
-def _again(request: web.Request, form: Form, place: str, status: int) -> web.Response:
+def _again(request: web.Request, form: Form, place: str, kept: Kept | None, status: int) -> web.Response:
     """Show the form with what was typed, but for the password."""
     values = {"email": form.values.get("email", "")}
-    return render(
-        request, "staff/sign_in.html", {"next": place, "values": values, "errors": form.errors}, status=status
-    )
+    known = {"next": place, "kept": kept, "values": values, "errors": form.errors}
+    return render(request, "staff/sign_in.html", known, status=status)
 
 
 def _see(place: str) -> web.Response:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Handler
 
-from consult.domain.errors import BodyRefused, ProofMissing
+from consult.domain.errors import BodyRefused, ProofMissing, ProofOld
 from consult.keys import SETTINGS
 from consult.web.forms import BROKEN_PARTS
 from consult.web.patience import patience, patience_for_a_form
@@ -39,6 +39,11 @@ def proof(request: web.Request) -> str:
     return _proof_of(request, tokens[0])
 
 
+def renew(request: web.Request) -> None:
+    """Let this page's proof be one that stays good when its answer begins another session."""
+    request[FORM_TOKEN] = secrets.token_urlsafe(32)
+
+
 def keep_before_cookie(request: web.Request, response: web.StreamResponse) -> None:
     """Set the cookie that a proof before any session is made of, if `proof` made one for this page."""
     if FORM_TOKEN in request:
@@ -47,7 +52,7 @@ def keep_before_cookie(request: web.Request, response: web.StreamResponse) -> No
 
 def _tokens(request: web.Request) -> list[str]:
     names = (STAFF_COOKIE, VISIT_COOKIE, BEFORE_COOKIE)
-    found = [read_cookie(request, name) for name in names] + [request.get(FORM_TOKEN)]
+    found = [request.get(FORM_TOKEN)] + [read_cookie(request, name) for name in names]
     return [token for token in found if token]
 
 
@@ -63,7 +68,7 @@ async def require_proof(request: web.Request, handler: Handler) -> web.StreamRes
         given = (await _given_proof(request)).encode(errors="replace")[:MAX_PROOF_CHARS]
         expected = [_proof_of(request, token).encode() for token in _tokens(request)]
         if not any(hmac.compare_digest(given, each) for each in expected):
-            raise ProofMissing("proof")
+            raise ProofOld("proof")
     return await handler(request)
 
 

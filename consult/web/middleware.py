@@ -25,6 +25,7 @@ from consult.domain.words import N_
 from consult.keys import SETTINGS
 from consult.log import facts_of
 from consult.web.address import wants_page
+from consult.web.kept import answer_too_late
 from consult.web.render import reader_words, render
 from consult.web.request_keys import ERROR_CODE, REFERENCE, WORDS
 
@@ -92,7 +93,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if "Allow" in answer.headers:
             response.headers["Allow"] = answer.headers["Allow"]
     except ConsultError as error:
-        response = _answer(request, error)
+        response = await _answer_kindly(request, error)
     except (asyncio.CancelledError, ConnectionResetError):
         raise
     except Exception as error:
@@ -141,6 +142,19 @@ def _from_http(answer: web.HTTPException) -> ConsultError:
     refused = BodyRefused("http") if answer.status < 500 else ConsultError("http")
     refused.status = answer.status
     return refused
+
+
+async def _answer_kindly(request: web.Request, error: ConsultError) -> web.Response:
+    """Lead on with what was written where a form came too late; else say what is wrong."""
+    try:
+        kept = await answer_too_late(request, error)
+    except Exception as second:  # a database out of reach must not hide the first error
+        log.error("kept_page.failed", reference=request[REFERENCE], **facts_of(second))
+        kept = None
+    if kept is None:
+        return _answer(request, error)
+    request[ERROR_CODE] = error.code
+    return kept
 
 
 def _answer(request: web.Request, error: ConsultError) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,7 +123,7 @@ async def test_every_page_of_the_staff_can_be_read_by_everybody(server: Server, 
                 await page.goto(server.url + path)
                 await check_look(page, path, small_targets=True)
             await page.goto(f"{server.url}/cases/new")
-            await page.get_by_label("Diagnosis").fill("x")
+            await page.locator("#diagnosis").fill("x")
             await page.evaluate("document.querySelector('main form:has([name=diagnosis])').noValidate = true")
             await page.get_by_role("button", name="Open the case").click()
             await expect(page.get_by_role("alert")).to_be_visible()
@@ -185,3 +186,28 @@ async def test_a_time_is_booked_and_a_guest_invited_by_keyboard_alone(server: Se
         await reach("Withdraw the link of Rui Interpreter")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("Nobody else is invited.")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+async def test_who_was_signed_out_while_writing_sends_it_after_signing_in(server: Server, width: int) -> None:
+    async with server.app[POOL].acquire() as conn:
+        await open_clinic(conn, now=utc_now())
+    async with open_browser() as browser, open_staff_page(browser, server, "noor@clinic.example", width) as page:
+        await page.goto(f"{server.url}/cases/new")
+        await page.locator("#name").fill("Rui Martins")
+        await page.locator("#diagnosis").fill("Nodule of the thyroid")
+        await page.locator("#history").fill("First line.\n\nThird “line”.")
+        async with server.app[POOL].acquire() as conn:
+            await conn.execute("update staff_sessions set seen_at = now() - interval '16 minutes'")
+        await page.get_by_role("button", name="Open the case").click()
+        await page.get_by_text("What you wrote is kept.").wait_for()
+        await check_look(page, "kept-sign-in")
+        await page.get_by_label("E-mail").fill("noor@clinic.example")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("heading", name="What you wrote is kept").wait_for()
+        await check_look(page, "kept-send")
+        await page.get_by_role("button", name="Send it now").click()
+        await page.wait_for_url(re.compile(r"/cases/\d+$"))
+        await expect(page.locator("h1")).to_contain_text("Rui Martins")
+        await expect(page.get_by_text("Third “line”.")).to_be_visible()
