@@ -7,6 +7,9 @@ PYTHON := $(or $(PYTHON),python3)
 endif
 RUN := .venv/bin/python
 SOURCES := consult signaling tests scripts
+# What is compiled is kept, also where Python is told not to: else each of pytest's processes would begin by compiling all
+# tests and rewriting their assertions.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(RUN) -m pytest
 TESTS_AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help demo test check set-up set-up-dev format words clean
@@ -31,23 +34,30 @@ demo: set-up
 	$(RUN) -m consult demo
 
 # Most tests wait more than they reckon, so there is one more at a time than there are processors. Of those that carry
-# sound and picture in real time there are two at a time. A call between browsers runs alone: a browser without a processor
-# sends sound and picture that do not fit together, and what is wanted of a call could not be asked for.
+# sound and picture in real time there are two at a time. A call between browsers in which something is measured runs alone:
+# a browser without a processor sends sound and picture that do not fit together, and what is wanted of a call could not be
+# asked for. Others of them only wait for what they mean, and go two at a time.
 test: set-up-dev static-checks
 	failed=0; \
-	$(RUN) -m pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not real_time and not alone" || failed=1; \
-	$(RUN) -m pytest -n 2 --dist worksteal -m real_time || failed=1; \
-	$(RUN) -m pytest -m alone || failed=1; \
+	$(PYTEST) -n $(TESTS_AT_ONCE) --dist worksteal -m "not real_time and not in_pairs and not alone" || failed=1; \
+	$(PYTEST) -n 2 --dist worksteal -m real_time || failed=1; \
+	$(PYTEST) -n 2 --dist worksteal -m in_pairs tests/browser || failed=1; \
+	$(PYTEST) -m alone tests/browser || failed=1; \
 	exit $$failed
 
 check: set-up-dev static-checks
-	$(RUN) -m pytest -q tests/unit
+	$(PYTEST) -q tests/unit
 
-.PHONY: static-checks
+.PHONY: static-checks types-of-python types-of-scripts
 static-checks:
 	$(RUN) -m ruff format --check $(SOURCES)
 	$(RUN) -m ruff check $(SOURCES)
+	$(MAKE) --no-print-directory --jobs=2 types-of-python types-of-scripts
+
+types-of-python:
 	$(RUN) -m mypy
+
+types-of-scripts:
 	node_modules/.bin/tsc --project tsconfig.json
 
 format:

@@ -31,6 +31,7 @@ from consult.db.pool import create_pool
 from consult.people import passwords
 from consult.settings import Settings, read_settings
 from consult.web import words
+from consult.web.assets import Assets
 from tests.databases import Databases
 
 # How long an example or its making takes says something about the machine alone.
@@ -58,10 +59,17 @@ PAGE_TESTS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what wants few beside it, see `make test`: packets in real time, and calls between browsers, run alone."""
+    """Mark what wants few beside it, see `make test`: packets in real time, and calls between browsers.
+
+    A call in whose test nothing is measured says so itself (`in_pairs`); all others run alone. Both are looked for in
+    tests/browser only.
+    """
     for item in items:
+        if item.path.parent.name != "browser" and item.get_closest_marker("in_pairs"):
+            raise pytest.UsageError(f"{item.nodeid}: in_pairs is for calls between browsers, in tests/browser")
         if item.path.parent.name == "browser" and item.path.name not in PAGE_TESTS:
-            item.add_marker(pytest.mark.alone)
+            if item.get_closest_marker("in_pairs") is None:
+                item.add_marker(pytest.mark.alone)
         elif item.path.parent.name == "attacks" or "loopback" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real_time)
 
@@ -106,10 +114,18 @@ def real_hasher() -> Iterator[PasswordHasher]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def catalogues_are_read_once() -> Iterator[None]:
-    """Every application reads its translations when it starts: the same files for hundreds of tests."""
+def files_are_read_once() -> Iterator[None]:
+    """Every application reads its translations and hashes its static files when it starts: the same ones each time."""
+    take, taken = Assets._take_fingerprint, dict[Path, str]()
+
+    def take_once(assets: Assets) -> str:
+        if assets._root not in taken:
+            taken[assets._root] = take(assets)
+        return taken[assets._root]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(words, "_load", functools.cache(words._load))
+        patch.setattr(Assets, "_take_fingerprint", take_once)
         yield
 
 

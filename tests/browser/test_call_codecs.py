@@ -13,7 +13,7 @@ from tests.browser.hearing import read_statistics
 from tests.browser.measures import is_near, read_colour
 from tests.conftest import Server
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.in_pairs]
 LIMIT_S = 60
 
 # As a browser that has nothing but H.264.

@@ -73,6 +73,7 @@ async def test_a_withdrawn_link_and_a_sign_out_close_the_call_at_once(server: Se
 
 
 @pytest.mark.parametrize("is_inside", [True, False], ids=["in the call", "in the lobby"])
+@pytest.mark.in_pairs
 async def test_an_appointment_that_is_cancelled_during_the_call_says_so_to_both(
     server: Server, tmp_path: Path, is_inside: bool
 ) -> None:
@@ -99,6 +100,7 @@ async def test_an_appointment_that_is_cancelled_during_the_call_says_so_to_both(
         await expert.wait_for_url(f"**/cases/{call.case_id}*")
 
 
+@pytest.mark.in_pairs
 async def test_devices_that_do_not_open_are_explained_and_the_call_goes_on(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):
@@ -125,6 +127,7 @@ async def test_devices_that_do_not_open_are_explained_and_the_call_goes_on(serve
         assert await expert.get_attribute(".room", "data-recording-state") == "on"
 
 
+@pytest.mark.in_pairs
 async def test_the_keyboard_alone_goes_through_a_call(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):

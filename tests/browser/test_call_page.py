@@ -20,7 +20,7 @@ from tests.browser.call_page import (
 from tests.browser.chromium import find_accessibility_faults
 from tests.conftest import Server
 
-pytestmark = pytest.mark.timeout(240)  # two Chromium processes on a busy machine
+pytestmark = [pytest.mark.timeout(240), pytest.mark.in_pairs]  # two Chromium processes on a busy machine
 
 INSIDE = "body[data-phase=inside]"
 OTHER = ".tile:not(.is-me)"

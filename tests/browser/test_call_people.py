@@ -59,6 +59,7 @@ LEAD, SECOND, PATIENT = "Dr Helen Okafor", "Dr Sabine Brandt", "Ana Ruiz"
 AGAIN = "[data-ending-again]"
 
 
+@pytest.mark.in_pairs
 async def test_a_second_device_waits_at_the_door_takes_over_and_can_be_taken_back(
     server: Server, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ async def test_a_second_device_waits_at_the_door_takes_over_and_can_be_taken_bac
         await expert.wait_for_selector(".room[data-recording-state=on]")
 
 
+@pytest.mark.in_pairs
 async def test_the_expert_comes_later_refuses_leaves_and_comes_back(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):

@@ -80,6 +80,7 @@ async def test_a_screen_is_seen_large_recorded_for_itself_and_gone_with_a_word(s
     assert len({one["member_id"] for one in segments if one["source"] == "camera"}) == 2
 
 
+@pytest.mark.in_pairs
 async def test_one_screen_at_a_time_which_the_host_may_stop_and_a_reload_ends(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):

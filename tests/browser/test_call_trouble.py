@@ -100,6 +100,7 @@ async def test_a_killed_server_costs_a_second_of_the_recording_and_nothing_else(
         consult.stop()
 
 
+@pytest.mark.in_pairs
 async def test_what_was_written_and_decided_while_the_line_was_down_outlives_a_reload(
     server: Server, tmp_path: Path
 ) -> None:

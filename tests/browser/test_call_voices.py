@@ -36,6 +36,7 @@ RECEIVED = """async () => {
 }"""
 
 
+@pytest.mark.in_pairs
 async def test_a_ring_says_who_speaks_and_goes_when_they_are_silent(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):

@@ -22,7 +22,7 @@ from tests.browser.call_page import (
 from tests.browser.chromium import find_accessibility_faults
 from tests.conftest import Server
 
-pytestmark = pytest.mark.timeout(240)  # two Chromium processes on a busy machine
+pytestmark = [pytest.mark.timeout(240), pytest.mark.in_pairs]  # two Chromium processes on a busy machine
 
 READ = "async (url) => (await fetch(url)).status"
 

@@ -14,7 +14,7 @@ from consult.settings import Settings
 from tests.browser.call_page import agree, arrange_call, let_in, open_expert, open_patient, two_browsers
 from tests.turn_server import LOOPBACK_PEERS, SECRET, run_coturn
 
-pytestmark = pytest.mark.timeout(180)  # two Chromium processes on a busy machine
+pytestmark = [pytest.mark.timeout(180), pytest.mark.in_pairs]  # two Chromium processes on a busy machine
 
 HEARD = """async () => {
   const peer = window.mediaConnections.at(-1);

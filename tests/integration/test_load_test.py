@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import hashlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import av
 import pytest
 
+from consult.load_test import frames
+from consult.load_test.frames import load_frames
 from tests.conftest import SECRET, free_port
 from tests.integration.test_processes import ROOT, start, until_ready
 
@@ -38,8 +44,20 @@ class Installation:
         return process.returncode or 0, out.decode(), err.decode()
 
 
+@pytest.fixture(scope="session")
+def encoded() -> Path:
+    """What a load test sends. A processor encodes it for many seconds: once, until what encodes it changes."""
+    made_by = Path(frames.__file__).read_bytes() + av.__version__.encode()
+    folder = ROOT / "build" / "load-test" / hashlib.sha256(made_by).hexdigest()[:12]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # or another process of the tests would do the same beside us
+        load_frames(folder)
+    return folder
+
+
 @pytest.fixture
-async def installation(database_url: str, tmp_path: Path) -> AsyncIterator[Installation]:
+async def installation(database_url: str, tmp_path: Path, encoded: Path) -> AsyncIterator[Installation]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     home = tmp_path / "home"
@@ -54,6 +72,7 @@ async def installation(database_url: str, tmp_path: Path) -> AsyncIterator[Insta
     process = start("web", common | web, tmp_path / "log")
     try:
         await until_ready(f"{url}/readyz")
+        shutil.copytree(encoded, home / "load-test")
         yield Installation(url, home, tmp_path / "log", common)
     finally:
         process.terminate()
