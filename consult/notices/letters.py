@@ -14,7 +14,7 @@ from consult.notices.calendar import Entry, Method, write_calendar
 from consult.notices.model import Audience, MailId, MailKind, Occasion, OfferToTell, PersonToTell
 from consult.scheduling.model import GUEST_COMES_AS, IssuedLink
 from consult.settings import Settings
-from consult.web.render import clock_time, long_date, zone_place
+from consult.web.render import clock_time, long_date, zone_then
 from consult.web.words import Words
 
 SUBJECTS = {
@@ -179,7 +179,7 @@ def _when(instant: datetime, zone: str, words: Words) -> dict[str, object]:
     return {
         "date": long_date(instant, zone, locale=words.language),
         "time": clock_time(instant, zone, locale=words.language),
-        "zone": zone_place(instant, zone, words=words),
+        "zone": zone_then(instant, zone, words=words),
     }
 
 

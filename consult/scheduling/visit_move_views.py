@@ -38,7 +38,7 @@ from consult.scheduling.visit_times import in_one_line, say_instant, zone_of
 from consult.waiting import service as waiting
 from consult.web.address import client_address
 from consult.web.params import uuid_in_path
-from consult.web.render import clock_time, reader_words, render
+from consult.web.render import clock_time, reader_words, render, zone_place
 from consult.web.session import VISIT_COOKIE, find_visit, read_cookie, start_visit
 
 routes = web.RouteTableDef()
@@ -269,6 +269,7 @@ async def _show_times(
         "choices": time_choices(chosen.slots, zone_of(visit), words) if chosen else [],
         "month": month,
         "time_zone": zone_of(visit),
+        "place": zone_place(now, zone_of(visit), words=words),
     }
     return render(request, "patient/move.html", _known(request, visit, details) | values, status=status)
 

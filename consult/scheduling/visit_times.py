@@ -9,7 +9,7 @@ import babel.dates
 
 from consult.domain.words import N_
 from consult.scheduling.model import JOIN_BEFORE, Visit
-from consult.web.render import clock_time, zone, zone_place
+from consult.web.render import clock_time, exact_time, zone, zone_then
 from consult.web.words import Words
 
 ONE_LINE = N_("{day}, {clock} {zone}")
@@ -50,8 +50,8 @@ def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
         time_zone=time_zone,
         day=_capital(_day(visit.starts_at, time_zone, "EEEE", locale)),
         clock=clock_time(visit.starts_at, time_zone, locale=locale),
-        zone=zone_place(visit.starts_at, time_zone, words=words),
-        opens=clock_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
+        zone=zone_then(visit.starts_at, time_zone, words=words),
+        opens=exact_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
         short=_capital(in_one_line(visit.starts_at, time_zone, words)),
     )
 
@@ -60,7 +60,7 @@ def say_instant(instant: datetime, time_zone: str, words: Words) -> InstantWords
     return InstantWords(
         day=_capital(_day(instant, time_zone, "EEEE", words.language)),
         clock=clock_time(instant, time_zone, locale=words.language),
-        zone=zone_place(instant, time_zone, words=words),
+        zone=zone_then(instant, time_zone, words=words),
     )
 
 
@@ -68,7 +68,7 @@ def in_one_line(instant: datetime, time_zone: str, words: Words) -> str:
     """Sun 22 November, 15:30 Lisbon time: within a sentence, so in Spanish with a small letter."""
     day = _day(instant, time_zone, "EEE", words.language)
     clock = clock_time(instant, time_zone, locale=words.language)
-    return words.say(ONE_LINE, day=day, clock=clock, zone=zone_place(instant, time_zone, words=words))
+    return words.say(ONE_LINE, day=day, clock=clock, zone=zone_then(instant, time_zone, words=words))
 
 
 def _day(instant: datetime, time_zone: str, weekday: str, locale: str) -> str:

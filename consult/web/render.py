@@ -2,7 +2,7 @@
 
 A template has: _, ngettext and {% trans %} (named values as %(name)s), language, language_names, csrf, clinic_name,
 staff, visit, asset(path), path, demo, has_outbox; filters clock_time, clock_beside, which_hour, long_date,
-short_date, zone_place, number, file_size.
+short_date, zone_place, zone_then, number, file_size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from consult.web.request_keys import LANGUAGE_ON_FILE, STAFF, VISIT, WORDS
 from consult.web.words import LANGUAGES, Languages, Words, pick_language
 
 CITY_TIME = N_("{city} time")
-CITY_TIME_TWICE = N_("{city} time ({name})")
+PLACE_AND_HOUR = N_("{place} ({hour})")
 PAGES: web.AppKey[Pages] = web.AppKey("pages")
 
 
@@ -88,6 +88,7 @@ class Pages:
             long_date=partial(long_date, locale=locale),
             short_date=partial(short_date, locale=locale),
             zone_place=partial(zone_place, words=words),
+            zone_then=partial(zone_then, words=words),
             number=partial(babel.numbers.format_decimal, locale=locale),
             file_size=partial(file_size, locale=locale),
         )
@@ -198,15 +199,19 @@ def zone_name(instant: datetime, tz: str | tzinfo | None, *, locale: str) -> str
 def zone_place(instant: datetime, tz: str | tzinfo | None, *, words: Words) -> str:
     """Lisbon time: what people say at a place, right in summer and winter; in pages, mails and calendars alike.
 
-    In an hour that the clock shows twice, with the name of the one that is meant. A zone without a place goes by its
-    name.
+    A zone without a place goes by its name.
     """
     found = zone(tz)
     if not isinstance(found, ZoneInfo) or "/" not in found.key or found.key.startswith("Etc/"):
         return zone_name(instant, found, locale=words.language)
     city = babel.dates.get_timezone_location(found, locale=words.language, return_city=True).rpartition("/")[2]
-    hour = which_hour(instant, found, locale=words.language)
-    return words.say(CITY_TIME_TWICE, city=city, name=hour) if hour else words.say(CITY_TIME, city=city)
+    return words.say(CITY_TIME, city=city)
+
+
+def zone_then(instant: datetime, tz: str | tzinfo | None, *, words: Words) -> str:
+    """Lisbon time, of one time; in an hour that the clock shows twice, with the name of the one that is meant."""
+    place, hour = zone_place(instant, tz, words=words), which_hour(instant, tz, locale=words.language)
+    return words.say(PLACE_AND_HOUR, place=place, hour=hour) if hour and hour != place else place
 
 
 def file_size(size_bytes: int, *, locale: str) -> str:

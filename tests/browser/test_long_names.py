@@ -6,7 +6,7 @@ from datetime import time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
 
 from consult.availability import service as availability
 from consult.availability.model import WorkingBlock
@@ -19,6 +19,7 @@ from consult.people import service as people
 from consult.scheduling import service as scheduling
 from tests.browser.chromium import open_browser
 from tests.browser.looks import DESKTOP, PHONE, check_look, open_quiet_page
+from tests.browser.patient_walk import come_in
 from tests.browser.people import sign_in
 from tests.conftest import Server
 from tests.integration.clinic import PASSWORD, open_case, open_clinic
@@ -39,6 +40,7 @@ BEYOND = """(box) => { const all = box.getBoundingClientRect();
 class House:
     """experts: two of the clinic, three with long names and distant zones, six more; case: of the longest name."""
 
+    scheduler: StaffId
     experts: list[StaffId]
     case: CaseId
     arabic: CaseId
@@ -48,6 +50,7 @@ async def open_house(server: Server) -> House:
     now, house = utc_now(), House()
     async with server.app[POOL].acquire() as conn:
         clinic = await open_clinic(conn, now=now)
+        house.scheduler = clinic.scheduler
         house.experts = [clinic.expert, clinic.other_expert]
         for number in range(9):
             expert = await people.create_staff(
@@ -94,6 +97,23 @@ async def test_long_names_stay_in_their_places(server: Server, width: int) -> No
         await page.goto(f"{server.url}/board?view=week&day={day}")
         await the_panel_is_read(page)
         await check_look(page, "long-week", small_targets=True)
+
+
+async def test_a_patient_reads_long_names_on_a_phone(server: Server) -> None:
+    house, now = await open_house(server), utc_now()
+    async with server.app[POOL].acquire() as conn:
+        _booked, link = await scheduling.book(
+            conn, house.case, house.experts[3], now + timedelta(days=3), timedelta(minutes=45),
+            booked_by=house.scheduler, now=now, outside_hours=True,
+        )  # fmt: skip
+    async with open_browser() as browser, open_quiet_page(browser, PHONE) as page:
+        await come_in(page, server, link)
+        for part in ("when", "change", "cancel", "people"):
+            await page.goto(f"{server.url}/visit/{part}")
+            await expect(page.locator("main").get_by_text("Konstantinopoulou").first).to_be_visible()
+            assert await hidden(page.locator("main"), BEYOND) == [], part
+            assert await hidden(page.locator("main dd, main p"), HIDDEN_ASIDE) == [], part
+            await check_look(page, f"long-visit-{part}")
 
 
 async def the_panel_is_read(page: Page) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from consult.files import folder
-from consult.web.render import clock_beside, exact_time, zone_name, zone_place
+from consult.scheduling.visit_times import say_when
+from consult.web.render import clock_beside, exact_time, zone_name, zone_place, zone_then
 from consult.web.words import load_languages
 
 LANGUAGES = load_languages(folder("locale"), ("en", "es"))
@@ -23,13 +26,22 @@ def test_a_zone_goes_by_its_place_in_summer_and_winter(at: datetime) -> None:
 
 
 def test_an_hour_that_comes_twice_is_told_apart() -> None:
-    said = [zone_place(at, "Europe/London", words=LANGUAGES["en"]) for at in (FIRST, SECOND)]
+    said = [zone_then(at, "Europe/London", words=LANGUAGES["en"]) for at in (FIRST, SECOND)]
     assert said == ["London time (British Summer Time)", "London time (Greenwich Mean Time)"]
-    said = [zone_place(at, "Europe/London", words=LANGUAGES["es"]) for at in (FIRST, SECOND)]
+    said = [zone_then(at, "Europe/London", words=LANGUAGES["es"]) for at in (FIRST, SECOND)]
     assert said == ["hora de Londres (hora de verano británica)", "hora de Londres (hora del meridiano de Greenwich)"]
+    assert zone_place(FIRST, "Europe/London", words=LANGUAGES["en"]) == "London time", "of a list, whose times say it"
+    assert zone_then(WINTER, "Europe/London", words=LANGUAGES["en"]) == "London time"
     assert exact_time(FIRST, "Europe/London", locale="en") == "01:30, British Summer Time"
     assert exact_time(SECOND, "Europe/London", locale="en") == "01:30, Greenwich Mean Time"
     assert exact_time(WINTER, "Europe/London", locale="en") == "12:00"
+
+
+def test_the_waiting_room_of_a_call_in_the_second_of_two_equal_hours_opens_in_the_first() -> None:
+    visit: Any = SimpleNamespace(starts_at=datetime(2026, 10, 25, 1, tzinfo=UTC))
+    said = say_when(visit, "Europe/London", LANGUAGES["en"])
+    assert (said.clock, said.zone) == ("01:00", "London time (Greenwich Mean Time)")
+    assert said.opens == "01:30, British Summer Time"
 
 
 def test_summer_is_summer_in_ireland_where_the_database_says_that_winter_deviates() -> None:
