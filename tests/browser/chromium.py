@@ -89,10 +89,12 @@ async def find_accessibility_faults(page: Page, *, colours_only: bool = False) -
     options = {"resultTypes": ["violations"]} | (
         {"runOnly": {"type": "rule", "values": COLOUR_RULES}} if colours_only else {}
     )
-    found: dict[str, Any] = await page.evaluate("async (options) => await axe.run(document, options)", options)
+    found: list[dict[str, Any]] = await page.evaluate(
+        "async (options) => (await axe.run(document, options)).violations", options
+    )
     return [
         {"rule": fault["id"], "help": fault["help"], "where": [node["target"] for node in fault["nodes"]]}
-        for fault in found["violations"]
+        for fault in found
     ]
 
 

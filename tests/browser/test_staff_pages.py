@@ -31,7 +31,7 @@ from tests.conftest import Server
 from tests.integration.clinic import PASSWORD, Clinic, open_clinic
 
 LONG_NAME = "María-Fernanda Konstantinopoulou-Wolfeschlegelsteinhausenbergerdorff de la Santísima Trinidad"
-LONG_ADDRESS = f"{'a.very.long.name.' * 6}somebody@a-very-long-name-of-a-clinic.example.org"
+LONG_ADDRESS = f"{'a.very.long.name.' * 3}somebody@{'a-very-long-name-of-a-clinic.' * 3}example.org"
 LONG_DIAGNOSIS = (
     "Adenocarcinoma of the right upper lobe, cT3 cN2 cM0 (stage IIIB), EGFR exon 19 deletion, PD-L1 70 %, after four "
     "cycles of cisplatin/pemetrexed with partial response, Pneumonoultramicroscopicsilicovolcanoconiosis in the history"

@@ -178,7 +178,7 @@ async def test_a_mail_is_in_its_recipients_zone_and_language(
     to_patient = next(one for one in server.taken if one["To"] == "ana@example.org")
     text = to_patient.get_body(("plain",))
     assert text["Content-Language"] == "es"
-    assert "hora estándar de Colombia" in text.get_content()
+    assert "hora de Bogotá" in text.get_content()
     assert b"TZID:America/Bogota" in entry_of(to_patient)
     to_expert = next(one for one in server.taken if one["To"] == "brandt@clinic.example")
     assert b"TZID:Europe/Berlin" in entry_of(to_expert)
