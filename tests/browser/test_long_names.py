@@ -69,6 +69,10 @@ async def open_house(server: Server) -> House:
             kind=ConsultationKind.PANEL, others=[house.experts[place] for place in (0, 1, 3, 4, 5)],
             booked_by=clinic.scheduler, now=now, outside_hours=True,
         )  # fmt: skip
+        await scheduling.book(
+            conn, house.case, house.experts[6], now + timedelta(minutes=65), timedelta(minutes=45),
+            booked_by=clinic.scheduler, now=now, outside_hours=True,
+        )  # fmt: skip
     return house
 
 
@@ -92,6 +96,12 @@ async def test_long_names_stay_in_their_places(server: Server, width: int) -> No
             assert await page.locator(".many").count() > 0
             assert await hidden(page.locator(".many"), HIDDEN_ASIDE) == [], path
             await check_look(page, f"long-{path.partition('?')[0]}", small_targets=True)
+
+        await page.goto(f"{server.url}/board")
+        await expect(page.locator(".need")).to_have_count(1)
+        assert await hidden(page.locator(".needs"), BEYOND) == []
+        assert await hidden(page.locator(".need-who"), HIDDEN_ASIDE) == []
+        await check_look(page, "long-board", small_targets=True)
 
         day = (utc_now() + timedelta(days=7)).astimezone(ZoneInfo("Europe/Berlin")).date()
         await page.goto(f"{server.url}/board?view=week&day={day}")
