@@ -43,7 +43,7 @@ def collisions_of(time: ExpertTime, booked: Iterable[Booked]) -> list[Collision]
             found.append(Collision(one, Conflict.ABSENT))
             continue
         day = one.during.starts_at.date()
-        days = time.days(day - timedelta(days=1), day + timedelta(days=1))
+        days = time.working_days.between(day - timedelta(days=1), day + timedelta(days=1)).days
         call = floor(one.during.starts_at.timestamp()), ceil(one.during.ends_at.timestamp())
         if without([call], merged(stretch for around in days for stretch in around.hours)):
             found.append(Collision(one, Conflict.OUTSIDE_HOURS))

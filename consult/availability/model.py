@@ -19,18 +19,21 @@ from math import ceil, floor
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from consult.availability.working_days import Days, WorkingDays
 from consult.domain.ids import StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.stretches import Stretch, in_both, merged, without
 from consult.domain.words import N_
-from consult.domain.zones import DAY_S, changes_near, instant_to_utc, spans_of
+from consult.domain.zones import DAY_S, instant_to_utc
 
 MAX_BLOCKS_A_WEEK = 42
 PREPARATION_STEP = timedelta(minutes=5)
 NO_TIME = timedelta()
 ONE_DAY, TWO_DAYS = timedelta(days=1), timedelta(days=2)
 ONE_SECOND = timedelta(seconds=1)
+DAYS_NEAR = (NO_TIME, -ONE_DAY, ONE_DAY)  # from a day of UTC to those of all zones that share time with it
+SOONEST = timedelta(microseconds=1)  # from now
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,28 @@ class ExpertRules:
         wanted = min(self.preparation + record_count * self.preparation_per_record, self.preparation_most)
         return -(-wanted // PREPARATION_STEP) * PREPARATION_STEP
 
-    def blocked(self, during: Slot, record_count: int) -> Slot:
+
+class Parts(NamedTuple):
+    """Seconds that a call takes: before it (buffer and preparation), itself, after it."""
+
+    before: int
+    call: int
+    after: int
+
+    @property
+    def all(self) -> int:
+        return self.before + self.call + self.after
+
+    def blocked(self, during: Slot) -> Slot:
         """Return what a call takes of the expert's time."""
-        before = self.preparation_for(record_count) + self.buffer_before
-        if not before and not self.buffer_after:
+        if not self.before and not self.after:
             return during
-        return Slot(during.starts_at - before, during.ends_at + self.buffer_after)
+        return Slot(during.starts_at - timedelta(seconds=self.before), during.ends_at + timedelta(seconds=self.after))
+
+    @staticmethod
+    def of(rules: ExpertRules, length: timedelta, record_count: int) -> Parts:
+        before = rules.preparation_for(record_count) + rules.buffer_before
+        return Parts(before // ONE_SECOND, length // ONE_SECOND, rules.buffer_after // ONE_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,15 @@ class ExpertTime:
     day_hours: Mapping[date, Sequence[WorkingBlock]] = field(default_factory=dict)
     absences: Sequence[Slot] = ()
     travels: Sequence[Travel] = ()
+    working_days: WorkingDays = field(init=False, repr=False, compare=False)
+    away: Sequence[Stretch] = field(init=False, repr=False, compare=False)  # the absences, in seconds since 1970
+    _parts: dict[tuple[timedelta, int], Parts] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        days = WorkingDays(self.home_zone, self.week, self.day_hours, self.travels)
+        object.__setattr__(self, "working_days", days)
+        away = [(floor(one.starts_at.timestamp()), ceil(one.ends_at.timestamp())) for one in self.absences]
+        object.__setattr__(self, "away", away)
 
     @property
     def board_length(self) -> timedelta | None:
@@ -147,7 +175,7 @@ class ExpertTime:
 
     def zone_on(self, day: date) -> ZoneInfo:
         """Return the zone whose local times the expert's hours are on a day."""
-        return _zone_on(self.home_zone, self.travels, day)
+        return self.working_days.zone_on(day)
 
     def zone_at(self, instant: datetime) -> ZoneInfo:
         """Return the zone in which the expert is at an instant; near midnight on the way, one of the two."""
@@ -157,33 +185,18 @@ class ExpertTime:
         """Return the first and the last day of a stretch of whole days of the expert's, None if it is none."""
         first = during.starts_at.astimezone(self.zone_at(during.starts_at)).date()
         last = (during.ends_at - ONE_SECOND).astimezone(self.zone_at(during.ends_at - ONE_SECOND)).date()
-        days = self.days(first, first)[0], self.days(last, last)[0]
+        days = self.working_days.on(first), self.working_days.on(last)
         if not days[0].whole or not days[1].whole:
             return None
         instants = instant_to_utc(days[0].whole[0][0]), instant_to_utc(days[1].whole[-1][1])
         return (first, last) if instants == (during.starts_at, during.ends_at) else None
 
-    def days(self, day_from: date, day_to: date) -> tuple[WorkingDay, ...]:
-        """Return the expert's days, both included, as real time. Absences are not taken off."""
-        other_days = tuple((day, tuple(blocks)) for day, blocks in self.day_hours.items())
-        return _days(self.home_zone, tuple(self.week), other_days, tuple(self.travels), day_from, day_to)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkingDay:
-    """A day of an expert's as real time, in seconds since 1970.
-
-    whole: while their clock shows this day; hours: while they work. repeats: what the clock shows for the second time.
-    """
-
-    day: date
-    whole: tuple[Stretch, ...]
-    hours: tuple[Stretch, ...]
-    repeats: tuple[Stretch, ...]
-
-    def count(self, instants: Sequence[float]) -> int:
-        """Return how many instants, ordered, lie in this day."""
-        return sum(bisect_left(instants, end) - bisect_left(instants, start) for start, end in self.whole)
+    def parts(self, length: timedelta, record_count: int) -> Parts:
+        """Return what a call over so many records takes of this expert's time."""
+        known = self._parts.get((length, record_count))
+        if known is None:
+            known = self._parts[length, record_count] = Parts.of(self.rules, length, record_count)
+        return known
 
 
 def free_slots(
@@ -202,9 +215,9 @@ def free_slots(
     what they block does not overlap, so that booking one takes no other away (only a daily limit can).
     """
     earliest, latest_at, day_from, day_to = _reach([time.rules], day_from, day_to, now)
-    parts = _Parts.of(time.rules, length, record_count)
+    parts = time.parts(length, record_count)
     offers: list[OfferedSlot] = []
-    for first_s, end_s in _runs(time, taken, time.days(day_from, day_to), parts):
+    for first_s, end_s in _runs(time, taken, time.working_days.between(day_from, day_to), parts):
         offers += _offers_in(first_s, end_s, parts)
     first, end = (
         bisect(offers, at, key=_starts_at) for bisect, at in ((bisect_left, earliest), (bisect_right, latest_at))
@@ -213,29 +226,28 @@ def free_slots(
 
 
 def is_free_slot(
-    time: ExpertTime,
-    taken: TakenTime | Sequence[OfferedSlot],
-    day_from: date,
-    day_to: date,
-    slot: Slot,
-    *,
-    record_count: int,
-    now: datetime,
+    time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], slot: Slot, *, record_count: int, now: datetime
 ) -> bool:
-    """Return whether a slot is one that `free_slots` returns, without making the others."""
-    earliest, latest_at, day_from, day_to = _reach([time.rules], day_from, day_to, now)
-    if not earliest <= slot.starts_at <= latest_at:
+    """Return whether a slot is one that `free_slots` returns, without making the others.
+
+    taken: what is booked or held on the day, wherever the expert is.
+    """
+    if not now + max(time.rules.notice, SOONEST) <= slot.starts_at <= now + time.rules.horizon:
         return False
     length = slot.ends_at - slot.starts_at
     if length % ONE_SECOND:
         return False
-    parts = _Parts.of(time.rules, length, record_count)
+    parts = time.parts(length, record_count)
     at = slot.starts_at.timestamp()
-    for day in time.days(day_from, day_to):
-        if any(start <= at < end for start, end in day.hours):  # what is offered on a day hangs on no other
-            for first_s, end_s in _runs(time, taken, [day], parts):
-                if first_s <= at < end_s:
-                    return (at - first_s) % parts.all == 0
+    utc_day = slot.starts_at.date()
+    for number in DAYS_NEAR:
+        day = time.working_days.on(utc_day + number)
+        for start, end in day.hours:
+            if start <= at < end:  # what is offered on a day hangs on no other
+                for first_s, end_s in _runs(time, taken, Days.of([day]), parts):
+                    if first_s <= at < end_s:
+                        return (at - first_s) % parts.all == 0
+                return False
     return False
 
 
@@ -254,16 +266,16 @@ def free_panel_slots(
     """
     rules = [time.rules for time, _taken in panel]
     earliest, latest_at, day_from, day_to = _reach(rules, day_from, day_to, now)
-    parts = [_Parts.of(rule, length, record_count) for rule in rules]
+    parts = [time.parts(length, record_count) for time, _taken in panel]
     pace = max(part.all for part in parts)
     (leader, taken_of_leader), *others = panel
-    days = leader.days(day_from, day_to)
+    days = leader.working_days.between(day_from, day_to)
     windows = sorted(_windows(leader, taken_of_leader, days, parts[0]))
     for (other, taken_of_other), part in zip(others, parts[1:], strict=True):
         # A day of another zone may begin a day earlier or later.
-        days_around = other.days(day_from - ONE_DAY, day_to + ONE_DAY)
+        days_around = other.working_days.between(day_from - ONE_DAY, day_to + ONE_DAY)
         windows = in_both(windows, sorted(_windows(other, taken_of_other, days_around, part)))
-    begins = sorted(start for day in days for start, _end in day.whole[:1])
+    begins = sorted(start for day in days.days for start, _end in day.whole[:1])
     starts: list[int] = []
     for _day, of_a_day in itertools.groupby(windows, key=lambda window: bisect_right(begins, window[0])):
         for first, end in _paced(of_a_day, pace):
@@ -272,9 +284,7 @@ def free_panel_slots(
     return [slot for slot in slots if earliest <= slot.starts_at <= latest_at]
 
 
-def _runs(
-    time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], days: Sequence[WorkingDay], parts: _Parts
-) -> Iterator[Stretch]:
+def _runs(time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], days: Days, parts: Parts) -> Iterator[Stretch]:
     """Return stretches, ordered: a call may begin in the first second of each, and then whenever its parts are over."""
     windows = _windows(time, taken, days, parts)
     windows.sort()
@@ -285,42 +295,21 @@ def _reach(
     rules: Sequence[ExpertRules], day_from: date, day_to: date, now: datetime
 ) -> tuple[datetime, datetime, date, date]:
     """Return the earliest and the latest start that rules leave open, and the days between which to look for them."""
-    earliest = now + max(max(rule.notice for rule in rules), timedelta(microseconds=1))
+    earliest = now + max(SOONEST, *(rule.notice for rule in rules))
     latest_at = now + min(rule.horizon for rule in rules)
     return earliest, latest_at, max(day_from, now.date() - TWO_DAYS), min(day_to, latest_at.date() + TWO_DAYS)
 
 
-class _Parts(NamedTuple):
-    """Seconds that a call takes: before it (buffer and preparation), itself, after it."""
-
-    before: int
-    call: int
-    after: int
-
-    @property
-    def all(self) -> int:
-        return self.before + self.call + self.after
-
-    @staticmethod
-    def of(rules: ExpertRules, length: timedelta, record_count: int) -> _Parts:
-        before = rules.preparation_for(record_count) + rules.buffer_before
-        return _Parts(before // ONE_SECOND, length // ONE_SECOND, rules.buffer_after // ONE_SECOND)
-
-
-def _windows(
-    time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], days: Sequence[WorkingDay], parts: _Parts
-) -> list[Stretch]:
+def _windows(time: ExpertTime, taken: TakenTime | Sequence[OfferedSlot], days: Days, parts: Parts) -> list[Stretch]:
     """Return from when to when a call may begin, by the hours, absences, what is taken and the daily limit."""
     known = taken if isinstance(taken, TakenTime) else TakenTime.of(taken)
-    away = [(floor(one.starts_at.timestamp()), ceil(one.ends_at.timestamp())) for one in time.absences]
-    cuts = merged([*known.blocked, *away])
+    cuts = merged([*known.blocked, *time.away])
     limit = time.rules.daily_limit
     if limit and _is_crowded(begins := sorted(known.begins), limit):
-        days = [day for day in days if day.count(begins) < limit]
-    windows = _fitting((hours for day in days if not day.repeats for hours in day.hours), cuts, parts)
-    for day in days:
-        if day.repeats:  # no call begins in a second that the clock shows for the second time
-            windows += without(_fitting(day.hours, cuts, parts), day.repeats)
+        days = Days.of([day for day in days.days if day.count(begins) < limit])
+    windows = _fitting(days.steady, cuts, parts)
+    for day in days.repeating:  # no call begins in a second that the clock shows for the second time
+        windows += without(_fitting(day.hours, cuts, parts), day.repeats)
     return windows
 
 
@@ -329,7 +318,7 @@ def _is_crowded(begins: Sequence[int], limit: int) -> bool:
     return any(last - first < 2 * DAY_S for first, last in zip(begins, begins[limit - 1 :], strict=False))
 
 
-def _fitting(hours: Iterable[Stretch], cuts: Sequence[Stretch], parts: _Parts) -> list[Stretch]:
+def _fitting(hours: Iterable[Stretch], cuts: Sequence[Stretch], parts: Parts) -> list[Stretch]:
     """Return from when to when a call may begin so that all of it fits into what is left of the hours."""
     before, last_s = parts.before, parts.call + parts.after - 1
     return [(start + before, end - last_s) for start, end in without(hours, cuts) if end - start > before + last_s]
@@ -348,7 +337,7 @@ def _paced(windows: Iterable[Stretch], pace: int) -> Iterator[Stretch]:
 
 # Most stretches are as they were when somebody looked last: offers are made once and shared.
 @lru_cache(maxsize=16384)
-def _offers_in(first: int, end: int, parts: _Parts) -> tuple[OfferedSlot, ...]:
+def _offers_in(first: int, end: int, parts: Parts) -> tuple[OfferedSlot, ...]:
     offers = []
     for start in range(first, end, parts.all):
         during = Slot(instant_to_utc(start), instant_to_utc(start + parts.call))
@@ -361,39 +350,6 @@ def _offers_in(first: int, end: int, parts: _Parts) -> tuple[OfferedSlot, ...]:
 
 def _starts_at(offer: OfferedSlot) -> datetime:
     return offer.during.starts_at
-
-
-def _zone_on(home_zone: ZoneInfo, travels: Iterable[Travel], day: date) -> ZoneInfo:
-    for travel in travels:
-        if travel.day_from <= day <= travel.day_to:
-            return travel.zone
-    return home_zone
-
-
-@lru_cache(maxsize=512)
-def _days(
-    home_zone: ZoneInfo,
-    week: tuple[WorkingBlock, ...],
-    day_hours: tuple[tuple[date, tuple[WorkingBlock, ...]], ...],
-    travels: tuple[Travel, ...],
-    day_from: date,
-    day_to: date,
-) -> tuple[WorkingDay, ...]:
-    """Return days as real time. On the way to another zone two days may share hours: they belong to the earlier."""
-    other_days = dict(day_hours)
-    by_weekday = [[block for block in week if block.weekday == weekday] for weekday in range(7)]
-    days: list[WorkingDay] = []
-    for number in range(-2 if travels else 0, (day_to - day_from).days + 1):
-        day = day_from + timedelta(days=number)
-        zone = _zone_on(home_zone, travels, day)
-        blocks = other_days.get(day, by_weekday[day.weekday()])
-        hours = sorted(span for block in blocks for span in spans_of(zone, day, block.starts_s, block.ends_s))
-        if travels:
-            hours = without(hours, merged(itertools.chain(*(earlier.hours for earlier in days[-2:]))))
-        repeats = merged((one.at, one.at + one.repeats_s) for one in changes_near(zone, day) if one.repeats_s)
-        whole = spans_of(zone, day, 0, DAY_S)
-        days.append(WorkingDay(day, tuple(whole), tuple(hours), tuple(in_both(whole, repeats))))
-    return tuple(day for day in days if day.day >= day_from)
 
 
 def wrong_blocks(blocks: Sequence[WorkingBlock]) -> dict[int, str]:

@@ -5,9 +5,10 @@ The end of a day is 24:00 in the database and 00:00 in Python, which has no 24:0
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -21,15 +22,10 @@ from consult.domain.slots import Slot
 from consult.domain.zones import DAY_S
 
 FIRST_DAY = date(1970, 1, 1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMETABLES_KEPT = 256  # each with what was reckoned from it: up to some 200 kB
 # 20743 is the class of advisory locks that order the bookings of one expert.
 LOCK_EXPERT = "select pg_advisory_xact_lock(20743, ($1::bigint % 2147483647)::integer)"
-
-# Part of a statement that locks several. An array gives its members in their order, so that all who lock several lock
-# them in the same one, that of their ids.
-LOCKS = """
-  select pg_advisory_xact_lock(20743, (one.expert_id % 2147483647)::integer)
-  from unnest((select $1::bigint[])) as one (expert_id)
-"""
 
 LIST_WORKING_HOURS = """
 select expert_id, weekday, starts, extract(epoch from ends)::integer as ends_s
@@ -43,32 +39,7 @@ INSERT_WORKING_HOURS = """
 insert into working_hours (id, expert_id, weekday, starts, ends) values ($1, $2, $3, $4, $5::text::time)
 """
 
-# All that decides when an expert can be booked. Hours are {weekday or days since 1970, first second, last second of the
-# day}; 0 to 0: a day without hours.
-TIMES = """
-select one.expert_id,
-       buffer_before_min, buffer_after_min, preparation_min, preparation_per_record_min, preparation_most_min, notice_h,
-       horizon_days, daily_limit, changes_until_h,
-       array(select array[w.weekday, extract(epoch from w.starts)::integer, extract(epoch from w.ends)::integer]
-             from working_hours w where w.expert_id = one.expert_id order by w.weekday, w.starts) as week,
-       array(select array[k.kind, k.length_min::text] from expert_kinds k where k.expert_id = one.expert_id) as kinds,
-       array(select array[d.day - date '1970-01-01', coalesce(extract(epoch from d.starts)::integer, 0),
-                          coalesce(extract(epoch from d.ends)::integer, 0)]
-             from day_hours d where d.expert_id = one.expert_id order by d.day, d.starts) as day_hours,
-       array(select lower(a.during) from absences a where a.expert_id = one.expert_id order by a.during) as away_from,
-       array(select upper(a.during) from absences a where a.expert_id = one.expert_id order by a.during) as away_to,
-       array(select array[lower(v.days)::text, (upper(v.days) - 1)::text, v.time_zone]
-             from travels v where v.expert_id = one.expert_id order by v.days) as travels
-"""
-
-# (select $1) hides from the planner how many experts are asked for: it would plan anew each time, which takes longer
-# than reading.
-OF_EXPERTS = """
-from unnest((select $1::bigint[])) as one (expert_id)
-left join expert_rules r on r.expert_id = one.expert_id
-"""
-
-FETCH_TIMES = TIMES + OF_EXPERTS
+FETCH_TIMES = "select one as expert_id, timetable_of(one) as timetable from unnest($1::bigint[]) as one"
 
 DELETE_DAY_HOURS = "delete from day_hours where expert_id = $1 and day = $2"
 
@@ -153,24 +124,27 @@ async def replace_working_hours(conn: asyncpg.Connection, expert_id: StaffId, bl
 async def fetch_times(conn: asyncpg.Connection, zones: dict[StaffId, ZoneInfo]) -> dict[StaffId, ExpertTime]:
     """Return the time of each expert. zones: where each is at home."""
     rows = await conn.fetch(FETCH_TIMES, list(zones))
-    return {StaffId(row["expert_id"]): time_of(row, zones[row["expert_id"]]) for row in rows}
+    return {expert_id: time_of(expert_id, zones[expert_id], timetable) for expert_id, timetable in rows}
 
 
-def time_of(row: asyncpg.Record, home_zone: ZoneInfo) -> ExpertTime:
-    """Return an expert's time from a row that has the columns of TIMES."""
+# Most timetables are as they were when somebody looked last, and what was reckoned from them stays with them.
+@lru_cache(maxsize=TIMETABLES_KEPT)
+def time_of(expert_id: StaffId, home_zone: ZoneInfo, timetable: str) -> ExpertTime:
+    """Return an expert's time. timetable: what `timetable_of` returned."""
+    read = json.loads(timetable)
     return ExpertTime(
-        expert_id=StaffId(row["expert_id"]),
+        expert_id=expert_id,
         home_zone=home_zone,
-        week=[_block_of(weekday, starts_s, ends_s) for weekday, starts_s, ends_s in row["week"]],
-        rules=ExpertRules() if row["notice_h"] is None else _rules(row),
-        lengths={ConsultationKind(kind): timedelta(minutes=int(length)) for kind, length in row["kinds"]}
+        week=tuple(_block_of(weekday, starts_s, ends_s) for weekday, starts_s, ends_s in read["week"]),
+        rules=ExpertRules() if read["rules"] is None else _rules(*read["rules"]),
+        lengths={ConsultationKind(kind): timedelta(minutes=int(length)) for kind, length in read["kinds"]}
         or USUAL_LENGTHS,
-        day_hours=_day_hours(row["day_hours"]),
-        absences=[Slot(*away) for away in zip(row["away_from"], row["away_to"], strict=True)],
-        travels=[
+        day_hours=_day_hours(read["day_hours"]),
+        absences=tuple(Slot(_instant(starts_us), _instant(ends_us)) for starts_us, ends_us in read["absences"]),
+        travels=tuple(
             Travel(date.fromisoformat(day_from), date.fromisoformat(day_to), ZoneInfo(zone))
-            for day_from, day_to, zone in row["travels"]
-        ],
+            for day_from, day_to, zone in read["travels"]
+        ),
     )
 
 
@@ -277,18 +251,32 @@ def _block_of(weekday: int, starts_s: int, ends_s: int) -> WorkingBlock:
     return _block(weekday, time(starts_s // 3600, starts_s // 60 % 60), ends_s)
 
 
-def _rules(row: asyncpg.Record) -> ExpertRules:
+def _rules(
+    buffer_before_min: int,
+    buffer_after_min: int,
+    preparation_min: int,
+    preparation_per_record_min: int,
+    preparation_most_min: int,
+    notice_h: int,
+    horizon_days: int,
+    daily_limit: int | None,
+    changes_until_h: int,
+) -> ExpertRules:
     return ExpertRules(
-        buffer_before=timedelta(minutes=row["buffer_before_min"]),
-        buffer_after=timedelta(minutes=row["buffer_after_min"]),
-        preparation=timedelta(minutes=row["preparation_min"]),
-        preparation_per_record=timedelta(minutes=row["preparation_per_record_min"]),
-        preparation_most=timedelta(minutes=row["preparation_most_min"]),
-        notice=timedelta(hours=row["notice_h"]),
-        horizon=timedelta(days=row["horizon_days"]),
-        daily_limit=row["daily_limit"],
-        changes_until=timedelta(hours=row["changes_until_h"]),
+        buffer_before=timedelta(minutes=buffer_before_min),
+        buffer_after=timedelta(minutes=buffer_after_min),
+        preparation=timedelta(minutes=preparation_min),
+        preparation_per_record=timedelta(minutes=preparation_per_record_min),
+        preparation_most=timedelta(minutes=preparation_most_min),
+        notice=timedelta(hours=notice_h),
+        horizon=timedelta(days=horizon_days),
+        daily_limit=daily_limit,
+        changes_until=timedelta(hours=changes_until_h),
     )
+
+
+def _instant(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def _block(weekday: int, starts: time, ends_s: int) -> WorkingBlock:

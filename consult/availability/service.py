@@ -14,7 +14,7 @@ import asyncpg
 from consult.availability import queries
 from consult.availability.collisions import Collision, collisions_of
 from consult.availability.model import MAX_BLOCKS_A_WEEK, Absence, ExpertTime, WorkingBlock, wrong_blocks
-from consult.availability.queries import LOCKS, OF_EXPERTS, TIMES, time_of
+from consult.availability.queries import time_of
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
@@ -23,9 +23,6 @@ from consult.people import service as people
 from consult.people.model import Staff
 
 __all__ = [
-    "LOCKS",
-    "OF_EXPERTS",
-    "TIMES",
     "fetch_expert",
     "fetch_times",
     "fetch_working_hours",

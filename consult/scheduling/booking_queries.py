@@ -19,63 +19,40 @@ from consult.availability import service as availability
 from consult.domain.ids import AppointmentId, CaseId, HoldId, PatientId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.scheduling.diary_queries import Read, busy_of
 from consult.scheduling.links import FreshLink
 from consult.scheduling.model import CancelledBy, Hold, PatientNeed
 
 ROOMS_LOCK = 0x5108  # the advisory lock that orders what counts rooms, taken after those of experts
 
-# The experts that are wanted for a case ($2, $3), with what their preparation depends on. $4 to $5: the time that is
-# wanted; $6 is now; $7 and $8 are left out of what is taken. (select $3): as in OF_EXPERTS, so that the plan is kept.
-WANTED = """
-with wanted as materialized (
-  select e.id, e.time_zone, c.patient_id,
-         (select count(*) from records r where r.case_id = c.id and r.removed_at is null) as record_count,
-         exists (
-           select from busy_times b left join holds h on h.id = b.hold_id
-           where b.expert_id = e.id and lower(b.blocked) > $4::timestamptz - interval '1 day' and lower(b.blocked) < $5
-             and b.during && tstzrange($4, $5)
-             and (h.id is null or h.expires_at > $6)
-             and not coalesce(b.appointment_id = $7, false) and not coalesce(b.hold_id = $8, false)
-         ) as is_taken
-  from cases c
-  join staff e on e.id = any((select $3::bigint[])::bigint[])
-  where c.id = $2 and e.role = 'expert' and e.disabled_at is null
-), locked as materialized (
-"""
+# Locks, and reads what decides once it has the locks: 0018_claiming.sql.
+CLAIM_EXPERTS = "select * from claim_experts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
-# Nobody is locked if somebody wanted is not there or is taken.
-PARTY = """
-  where (select count(*) from wanted where not is_taken) = cardinality($3)
-)
-select id, time_zone, patient_id, record_count, is_taken,
-       nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity,
-       (select count(*) from locked) as locked
-from wanted
-"""
-
-# One round trip less than reading and locking apart. $1: whom to lock. It reads what was so before it had the locks:
-# what decides is read by the statement after it.
-LOCK_PARTY = WANTED + availability.LOCKS + PARTY
+NOBODY = (None, None, None)  # instead of columns: arrays take long to send
 
 LOCK_ROOMS = "select pg_advisory_xact_lock($1::bigint)"
 
+# $9, $10: what it takes of the lead's time; $11 to $13: the others of a panel and what it takes of theirs, else null.
 INSERT_BOOKING = """
 with booked as (
   insert into appointments (id, case_id, expert_id, during, booked_by, booked_at, kind)
   values ($1, $2, $3, tstzrange($4, $5, '[)'), $6, $7, $8)
   returning id, case_id, number, during
 ), panel as (
-  insert into panel_experts (appointment_id, expert_id) select id, unnest($9::bigint[]) from booked
+  insert into panel_experts (appointment_id, expert_id) select id, unnest($11::bigint[]) from booked
 ), taken as (
   insert into busy_times (id, expert_id, during, blocked, appointment_id)
   select gen_random_uuid(), one.expert_id, b.during, tstzrange(one.starts_at, one.ends_at, '[)'), b.id
-  from booked b, unnest($10::bigint[], $11::timestamptz[], $12::timestamptz[]) as one (expert_id, starts_at, ends_at)
+  from booked b, (
+    select $3::bigint, $9::timestamptz, $10::timestamptz
+    union all select * from unnest($11::bigint[], $12::timestamptz[], $13::timestamptz[])
+  ) as one (expert_id, starts_at, ends_at)
 ), written as (
   insert into appointment_changes (id, appointment_id, change, changed_at, by_staff, to_during)
   select gen_random_uuid(), id, 'booked', $7, $6, during from booked
 ), invited as (
   insert into invitations (id, appointment_id, person_id, role, name, secret_hash, code_hash, issued_at)
-  select $13, b.id, p.id, 'patient', p.name, $14, $15, $7
+  select $14, b.id, p.id, 'patient', p.name, $15, $16, $7
   from booked b join cases c on c.id = b.case_id join patients p on p.id = c.patient_id
 )
 select number, pg_notify('schedule_changed', id::text) from booked
@@ -239,7 +216,7 @@ select expert_id, lower(during) as starts_at, upper(during) as ends_at from take
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who is wanted for a case, and what is known before their time is looked at.
+    """Who is wanted for a case, and their time, if they are locked.
 
     homes: of the experts that were found, the lead first. taken: somebody of them is busy at the wanted time.
     """
@@ -247,8 +224,8 @@ class Party:
     homes: dict[StaffId, ZoneInfo]
     patient_id: PatientId | None
     record_count: int
-    room_capacity: int | None
     taken: bool
+    read: Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,35 +249,40 @@ class NewInvitation:
     link: FreshLink
 
 
-async def lock_party(
+async def claim_experts(
     conn: asyncpg.Connection,
     case_id: CaseId,
     expert_ids: Sequence[StaffId],
     slot: Slot,
     now: datetime,
     *,
-    to_lock: Sequence[StaffId],
+    to_lock: Sequence[StaffId] | None,
+    between: Slot,
     apart_from: AppointmentId | None = None,
     hold_id: HoldId | None = None,
 ) -> Party:
     """Order the bookings of experts until this transaction ends, if all that are wanted are there and none is taken.
 
-    to_lock: ordered, the wanted ones among them.
+    to_lock: ordered, the wanted ones among them; None: those alone. between: what is read of their time under the lock.
     """
     rows = await conn.fetch(
-        LOCK_PARTY, to_lock, case_id, expert_ids, slot.starts_at, slot.ends_at, now, apart_from, hold_id
-    )
+        CLAIM_EXPERTS, to_lock, case_id, expert_ids, slot.starts_at, slot.ends_at, now,
+        between.starts_at, between.ends_at, apart_from, hold_id,
+    )  # fmt: skip
+    found = {row["expert_id"]: row for row in rows}
+    homes: dict[StaffId, ZoneInfo] = {}
+    read = Read({}, {}, rows[0]["room_capacity"] if rows else None)
+    for expert_id in expert_ids:
+        row = found.get(expert_id)
+        if row is None:
+            continue
+        homes[expert_id] = ZoneInfo(row["time_zone"])
+        if (timetable := row["timetable"]) is not None:
+            read.times[expert_id] = availability.time_of(expert_id, homes[expert_id], timetable)
+            read.busy[expert_id] = busy_of(row["taken"])
     if not rows:
-        return Party({}, None, 0, None, False)
-    first = rows[0]
-    found = {StaffId(row["id"]): ZoneInfo(row["time_zone"]) for row in rows}
-    return Party(
-        {one: found[one] for one in expert_ids if one in found},
-        PatientId(first["patient_id"]),
-        first["record_count"],
-        first["room_capacity"],
-        any(row["is_taken"] for row in rows),
-    )
+        return Party(homes, None, 0, False, read)
+    return Party(homes, rows[0]["patient_id"], rows[0]["record_count"], any(row["is_taken"] for row in rows), read)
 
 
 async def lock_rooms(conn: asyncpg.Connection) -> None:
@@ -323,10 +305,11 @@ async def insert_booking(
 
     Raises asyncpg.ExclusionViolationError if an expert is busy in that time.
     """
-    lead, *others = blocked
+    (lead, of_lead), *others = blocked.items()
     number: int = await conn.fetchval(
         INSERT_BOOKING, appointment_id, case_id, lead, slot.starts_at, slot.ends_at, booked_by, now, kind.value,
-        others, *_columns(blocked), link.invitation_id, link.secret_hash, link.code_hash,
+        of_lead.starts_at, of_lead.ends_at, *(_columns(dict(others)) if others else NOBODY),
+        link.invitation_id, link.secret_hash, link.code_hash,
     )  # fmt: skip
     return number
 

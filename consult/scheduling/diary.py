@@ -22,9 +22,10 @@ from consult.domain.slots import Slot, nearest
 from consult.domain.words import N_
 from consult.people.model import Staff
 from consult.scheduling import diary_queries as queries
-from consult.scheduling.diary_queries import Busy
+from consult.scheduling.diary_queries import Busy, Read
 
 ONE_DAY = timedelta(days=1)
+LONGEST_DAY = timedelta(hours=27)  # where the clock goes back by three hours; by two it has in our time
 NEAR_DAYS = 14
 NEXT_DAYS = 2
 NEAREST = 3
@@ -95,7 +96,8 @@ class Diary:
 
     def blocked(self, expert_id: StaffId, slot: Slot, *, record_count: int) -> Slot:
         """Return what a call takes of an expert's time: with preparation and buffers, as far as that is free."""
-        wanted = self.times[expert_id].rules.blocked(slot, record_count)
+        parts = self.times[expert_id].parts(slot.ends_at - slot.starts_at, record_count)
+        wanted = parts.blocked(slot)
         starts_at, ends_at = wanted.starts_at, wanted.ends_at
         from_s, to_s = _seconds(wanted)
         for one in self.busy[expert_id]:
@@ -128,16 +130,12 @@ class Diary:
         return SlotTaken() if any(self.overlapped(one, slot) for one in self.times) else SlotOutsideHours()
 
     def _is_free(self, slot: Slot, *, record_count: int, now: datetime) -> bool:
-        day = slot.starts_at.date()
-        day_from, day_to = day - ONE_DAY, day + ONE_DAY
         if len(self.times) > 1:
-            length = slot.ends_at - slot.starts_at
-            return slot in self.panel_slots(day_from, day_to, length, record_count=record_count, now=now)
+            day, length = slot.starts_at.date(), slot.ends_at - slot.starts_at
+            return slot in self.panel_slots(day - ONE_DAY, day + ONE_DAY, length, record_count=record_count, now=now)
         ((expert_id, time),) = self.times.items()
-        taken = self.taken(expert_id)
-        return is_free_slot(time, taken, day_from, day_to, slot, record_count=record_count, now=now) and self._has_room(
-            slot
-        )
+        is_free = is_free_slot(time, self.taken(expert_id), slot, record_count=record_count, now=now)
+        return is_free and self._has_room(slot)
 
     def _with_rooms(self, slots: list[Slot]) -> list[Slot]:
         return [slot for slot in slots if self._has_room(slot)] if self.full else slots
@@ -180,12 +178,27 @@ async def read_diary(
     """
     between = _widest(day_from, day_to)
     read = await queries.read_diary(conn, homes, between, apart_from=apart_from, hold_id=hold_id)
+    return await diary_of(conn, read, between, now=now, apart_from=apart_from, hold_id=hold_id)
+
+
+async def diary_of(
+    conn: asyncpg.Connection,
+    read: Read,
+    between: Slot,
+    *,
+    now: datetime,
+    apart_from: AppointmentId | None = None,
+    hold_id: HoldId | None = None,
+) -> Diary:
+    """Return what was read as a diary. between: what was read of."""
     now_s = now.timestamp()
-    busy = {
-        expert_id: [one for one in found if one.expires is None or one.expires > now_s]
-        for expert_id, found in read.busy.items()
-    }
-    has_expired = any(len(busy[expert_id]) < len(found) for expert_id, found in read.busy.items())
+    busy = read.busy
+    has_expired = any(one.expires is not None and one.expires <= now_s for found in busy.values() for one in found)
+    if has_expired:
+        busy = {
+            expert_id: [one for one in found if one.expires is None or one.expires > now_s]
+            for expert_id, found in busy.items()
+        }
     full: list[Slot] = []
     if read.room_capacity is not None:
         calls = await queries.list_calls(conn, between, now)
@@ -244,6 +257,11 @@ async def find_nearest(
         if len(found) == NEAREST and all(abs(one.starts_at - slot.starts_at) <= ONE_DAY for one in found):
             break
     return found
+
+
+def beside(slot: Slot) -> Slot:
+    """Return the time in which lies all that decides whether a slot is free: its day, wherever the expert is."""
+    return Slot(slot.starts_at - LONGEST_DAY, slot.ends_at + LONGEST_DAY)
 
 
 def _widest(day_from: date, day_to: date) -> Slot:

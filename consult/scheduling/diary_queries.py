@@ -1,7 +1,4 @@
-"""SQL that reads what is free: experts' time and what is taken of it, in one round trip each.
-
-`READ_DIARY` is read under the lock of a booking, where everybody who wants the same expert waits for it.
-"""
+"""SQL that reads what is free: experts' time and what is taken of it, in one round trip each."""
 
 from __future__ import annotations
 
@@ -18,27 +15,12 @@ from consult.availability.model import ExpertTime, TakenTime
 from consult.domain.ids import AppointmentId, HoldId, StaffId
 from consult.domain.slots import Slot
 
-TAKEN_COLUMNS = """
-  , nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity
-  , t.busy
+# Experts' time with what is taken of it, holds that expired too. $4 and $5 are left out.
+READ_DIARY = """
+select one as expert_id, timetable_of(one) as timetable, taken_of(one, $2, $3, $4, $5) as taken,
+       nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity
+from unnest($1::bigint[]) as one
 """
-
-# $4 and $5 are left out of what is taken. (select $2), (select $3): as in OF_EXPERTS, so that the plan is kept.
-TAKEN = """
-cross join lateral (
-  select array_agg(array[date_part('epoch', lower(b.during)), date_part('epoch', upper(b.during)),
-                         date_part('epoch', lower(b.blocked)), date_part('epoch', upper(b.blocked)),
-                         date_part('epoch', h.expires_at)]) as busy
-  from busy_times b
-  left join holds h on h.id = b.hold_id
-  where b.expert_id = one.expert_id and lower(b.blocked) > (select $2::timestamptz - interval '1 day')
-    and lower(b.blocked) < (select $3::timestamptz) and upper(b.blocked) > (select $2::timestamptz)
-    and not coalesce(b.appointment_id = $4, false) and not coalesce(b.hold_id = $5, false)
-) t
-"""
-
-# Experts' time with what is taken of it, holds that expired too.
-READ_DIARY = availability.TIMES + TAKEN_COLUMNS + availability.OF_EXPERTS + TAKEN
 
 # Everybody's calls and what is held at a moment: each takes a room, a panel's only one.
 LIST_CALLS = """
@@ -99,9 +81,14 @@ async def read_diary(
     busy: dict[StaffId, list[Busy]] = {}
     for row in rows:
         expert_id = StaffId(row["expert_id"])
-        times[expert_id] = availability.time_of(row, homes[expert_id])
-        busy[expert_id] = list(map(Busy._make, row["busy"] or ()))
+        times[expert_id] = availability.time_of(expert_id, homes[expert_id], row["timetable"])
+        busy[expert_id] = busy_of(row["taken"])
     return Read(times, busy, rows[0]["room_capacity"] if rows else None)
+
+
+def busy_of(taken: Sequence[Sequence[float]] | None) -> list[Busy]:
+    """taken: what `taken_of` returned."""
+    return [Busy(*one) for one in taken or ()]
 
 
 async def list_calls(conn: asyncpg.Connection, between: Slot, now: datetime) -> dict[uuid.UUID, Slot]:

@@ -72,12 +72,9 @@ async def issue_link(
 
 def make_link(appointment_id: AppointmentId) -> FreshLink:
     """Return a new secret and code, not written down yet."""
-    return FreshLink(
-        InvitationId(uuid.uuid4()),
-        appointment_id,
-        encode_secret(secrets.token_bytes(SECRET_BYTES)),
-        encode_code(secrets.token_bytes(CODE_BYTES)),
-    )
+    random = secrets.token_bytes(SECRET_BYTES + CODE_BYTES)
+    secret, code = encode_secret(random[:SECRET_BYTES]), encode_code(random[SECRET_BYTES:])
+    return FreshLink(InvitationId(uuid.uuid4()), appointment_id, secret, code)
 
 
 async def invite_guest(

@@ -40,7 +40,7 @@ from consult.domain.errors import SlotOutsideHours, SlotTaken
 from consult.domain.ids import CaseId, StaffId
 from consult.load_test.traffic import percentile
 from consult.people import service as people
-from consult.scheduling import booking_queries, diary_queries
+from consult.scheduling import booking_queries
 from consult.scheduling import service as scheduling
 from signaling.process import settle
 from tests.bench.others import Others
@@ -286,7 +286,6 @@ class Throughput:
         expert, case = "(:expert)", "(:case_id)"
         start, end = "to_timestamp(:start_s)", "to_timestamp(:start_s + 3600)"
         now = "to_timestamp(:now_s)"
-        day = "date_trunc('day', to_timestamp(:start_s))"
         experts = f"array[{expert}]::bigint[]"
         appointment = "md5(:unique::text)::uuid"
         hashed = "sha256(:unique::text::bytea)"
@@ -300,17 +299,14 @@ class Throughput:
                 "\\set unique random(1, 9000000000000000000)",
                 "begin;",
                 _filled(
-                    booking_queries.LOCK_PARTY,
-                    [experts, case, experts, start, end, now, "null::uuid", "null::uuid"],
-                ),
-                _filled(
-                    diary_queries.READ_DIARY,
-                    [experts, f"{day} - interval '2 days'", f"{day} + interval '3 days'", "null::uuid", "null::uuid"],
+                    booking_queries.CLAIM_EXPERTS,
+                    ["null::bigint[]", case, experts, start, end, now,
+                     f"{start} - interval '27 hours'", f"{start} + interval '28 hours'", "null::uuid", "null::uuid"],
                 ),
                 _filled(
                     booking_queries.INSERT_BOOKING,
-                    [appointment, case, expert, start, end, ":scheduler", now, "'first_review'", "array[]::bigint[]",
-                     experts, f"array[{start}]", f"array[{end}]", appointment, hashed, hashed],
+                    [appointment, case, expert, start, end, ":scheduler", now, "'first_review'", start, end,
+                     "null::bigint[]", "null::timestamptz[]", "null::timestamptz[]", appointment, hashed, hashed],
                 ),
                 "commit;",
             ]

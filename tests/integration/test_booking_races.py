@@ -14,7 +14,7 @@ from consult.availability import service as availability
 from consult.domain.errors import NotFound, SlotOutsideHours, SlotTaken
 from consult.domain.ids import StaffId
 from consult.domain.slots import Slot
-from consult.scheduling import booking_queries, diary, diary_queries
+from consult.scheduling import diary
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment, IssuedLink
 from tests.conftest import Database
@@ -42,10 +42,6 @@ with held as (
 )
 insert into busy_times (id, expert_id, during, blocked, hold_id)
 select gen_random_uuid(), s.id, h.during, h.during, h.id from held h cross join staff s where s.role = 'expert'
-"""
-PLANS = """
-select sum(custom_plans)::integer as custom, sum(generic_plans)::integer as kept
-from pg_prepared_statements where statement = $1
 """
 
 
@@ -128,6 +124,11 @@ async def test_a_panel_locks_its_experts_in_the_order_of_their_ids_whoever_leads
 
 async def test_the_statements_of_a_booking_are_planned_once(database: Database) -> None:
     """Also when the tables were analyzed: planning takes longer than what is planned."""
+    said: list[str] = []
+
+    def listen(_conn: object, message: asyncpg.PostgresLogMessage) -> None:
+        said.append(message.message)
+
     async with database.pool.acquire() as conn:
         clinic = await open_clinic(conn)
         await conn.execute(MORE_EXPERTS, NOW)
@@ -135,9 +136,13 @@ async def test_the_statements_of_a_booking_are_planned_once(database: Database) 
         for week in range(24):
             if week == 12:
                 await conn.execute("analyze")
+            if week == 20:  # PostgreSQL plans a statement five times, and then keeps a plan if that does as well
+                conn.add_log_listener(listen)
+                await conn.execute("set debug_print_plan = on")
+                await conn.execute("set client_min_messages = log")
             for number in range(4):
                 await book_one(conn, clinic, NINE + timedelta(days=7 * week) + number * LENGTH)
-        for statement in (booking_queries.LOCK_PARTY, diary_queries.READ_DIARY, booking_queries.INSERT_BOOKING):
-            plans = await conn.fetchrow(PLANS, statement)
-            assert plans["custom"] <= 6, statement  # five come first, before PostgreSQL compares
-            assert plans["kept"] >= 80, statement
+        assert said.count("plan:") == 0
+        await conn.fetchval("select count(*) from staff where id = $1", clinic.expert)
+        conn.remove_log_listener(listen)
+        assert said.count("plan:") == 1, "a statement that is planned would have been seen"

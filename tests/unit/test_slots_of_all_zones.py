@@ -236,7 +236,7 @@ def test_offers_are_those_of_the_plain_reckoning_and_keep_every_rule(
         assert offer.blocked.ends_at <= following.blocked.starts_at
     for offer in offers:
         assert offer.during.ends_at - offer.during.starts_at == length
-        assert offer.blocked == expert.rules.blocked(offer.during, record_count)
+        assert offer.blocked == expert.parts(length, record_count).blocked(offer.during)
         assert not any(offer.blocked.overlaps(one) for one in (*expert.absences, *(one.blocked for one in taken)))
 
 
@@ -249,12 +249,12 @@ def test_a_slot_is_free_if_it_is_among_the_offers_and_only_then(
     expert, taken = data.draw(times(name, day)), data.draw(taken_near(day))
     now = datetime.combine(day, time(), UTC) + data.draw(NOWS) * MINUTE
     length = minutes * MINUTE
-    offers = free_slots(expert, taken, day, day + DAY, length, record_count=record_count, now=now)
+    offers = free_slots(expert, taken, day - 2 * DAY, day + 4 * DAY, length, record_count=record_count, now=now)
     event("offers" if offers else "none")
     first = datetime.combine(day, time(), UTC) - 18 * HOUR
     slots = [Slot(at, at + length) for at in (first + number * MINUTE for number in range(84 * 60))]
-    assert [offer.during for offer in offers] == [
-        slot for slot in slots if is_free_slot(expert, taken, day, day + DAY, slot, record_count=record_count, now=now)
+    assert [offer.during for offer in offers if slots[0] <= offer.during <= slots[-1]] == [
+        slot for slot in slots if is_free_slot(expert, taken, slot, record_count=record_count, now=now)
     ]
 
 
