@@ -13,7 +13,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import AskedBy, NewPatient
 from consult.consultations import service as consultations
@@ -21,6 +20,7 @@ from consult.db.pool import Connection, Pool
 from consult.domain.access import StaffRole
 from consult.domain.errors import SlotTaken
 from consult.domain.ids import AppointmentId, CaseId
+from consult.domain.working_days import WorkingBlock
 from consult.matching import service as matching
 from consult.notices import service as notices
 from consult.people import service as people

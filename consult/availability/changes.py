@@ -17,13 +17,14 @@ from zoneinfo import ZoneInfo, available_timezones
 import asyncpg
 
 from consult.availability import queries
-from consult.availability.model import ExpertRules, ExpertTime, Travel, WorkingBlock, wrong_blocks
+from consult.availability.model import ExpertRules, ExpertTime, wrong_blocks
 from consult.availability.service import fetch_expert
 from consult.domain.errors import InvalidInput
 from consult.domain.ids import StaffId
 from consult.domain.kinds import LONGEST, SHORTEST, ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.words import N_
+from consult.domain.working_days import Travel, WorkingBlock
 from consult.domain.zones import DAY_S, instant_to_utc, spans_of
 
 MOST_DAYS_AHEAD = 3 * 366

@@ -12,11 +12,11 @@ from aiohttp import web
 
 from consult.availability import changes, service
 from consult.availability.changes import HOURS_OR_NONE, NO_SUCH_ZONE, NOT_BOTH, AbsenceWish
-from consult.availability.model import Travel, WorkingBlock
 from consult.availability.part_web import ACROSS_MIDNIGHT, changing_time, end_to_time, expert_of, render_part, saved
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
+from consult.domain.working_days import Travel, WorkingBlock
 from consult.keys import POOL
 from consult.people.model import Staff
 from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day

@@ -11,12 +11,12 @@ from aiohttp import web
 from babel.dates import get_day_names
 
 from consult.availability import service
-from consult.availability.model import WorkingBlock
 from consult.availability.part_web import ACROSS_MIDNIGHT, changing_time, end_to_time, expert_of, render_part, saved
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
+from consult.domain.working_days import WorkingBlock
 from consult.keys import POOL
 from consult.people import service as people
 from consult.web.forms import NOT_A_TIME, Form, read_form, time_of_day

@@ -13,18 +13,18 @@ import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from math import ceil, floor
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from consult.availability.working_days import Days, WorkingDays
 from consult.domain.ids import StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.stretches import Stretch, in_both, merged, without
 from consult.domain.words import N_
+from consult.domain.working_days import Days, Travel, WorkingBlock, WorkingDays
 from consult.domain.zones import DAY_S, instant_to_utc
 
 MAX_BLOCKS_A_WEEK = 42
@@ -34,33 +34,6 @@ ONE_DAY, TWO_DAYS = timedelta(days=1), timedelta(days=2)
 ONE_SECOND = timedelta(seconds=1)
 DAYS_NEAR = (NO_TIME, -ONE_DAY, ONE_DAY)  # from a day of UTC to those of all zones that share time with it
 SOONEST = timedelta(microseconds=1)  # from now
-
-
-@dataclass(frozen=True, slots=True)
-class WorkingBlock:
-    """One stretch of a week. weekday: Monday is 0. starts, ends: local; it ends after it starts, 00:00 is midnight."""
-
-    weekday: int
-    starts: time
-    ends: time
-
-    @property
-    def starts_s(self) -> int:
-        """Seconds of the day."""
-        return self.starts.hour * 3600 + self.starts.minute * 60
-
-    @property
-    def ends_s(self) -> int:
-        return self.ends.hour * 3600 + self.ends.minute * 60 or DAY_S
-
-
-@dataclass(frozen=True, slots=True)
-class Travel:
-    """Days, both included, on which the expert's hours are local times of another zone."""
-
-    day_from: date
-    day_to: date
-    zone: ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)

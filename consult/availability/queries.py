@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from consult.availability.collisions import Booked
-from consult.availability.model import Absence, ExpertRules, ExpertTime, Travel, WorkingBlock
+from consult.availability.model import Absence, ExpertRules, ExpertTime
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import Travel, WorkingBlock
 from consult.domain.zones import DAY_S
 
 FIRST_DAY = date(1970, 1, 1)

@@ -13,12 +13,13 @@ import asyncpg
 
 from consult.availability import queries
 from consult.availability.collisions import Collision, collisions_of
-from consult.availability.model import MAX_BLOCKS_A_WEEK, Absence, ExpertTime, WorkingBlock, wrong_blocks
+from consult.availability.model import MAX_BLOCKS_A_WEEK, Absence, ExpertTime, wrong_blocks
 from consult.availability.queries import time_of
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
 from consult.domain.words import N_
+from consult.domain.working_days import WorkingBlock
 from consult.people import service as people
 from consult.people.model import Staff
 

@@ -29,7 +29,6 @@ import asyncpg
 import uvloop
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import NewPatient
 from consult.db import embedded
@@ -38,6 +37,7 @@ from consult.db.pool import create_pool
 from consult.domain.access import StaffRole
 from consult.domain.errors import SlotOutsideHours, SlotTaken
 from consult.domain.ids import CaseId, StaffId
+from consult.domain.working_days import WorkingBlock
 from consult.load_test.traffic import percentile
 from consult.people import service as people
 from consult.scheduling import booking_queries

@@ -16,10 +16,10 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
 from consult.domain.ids import CaseId, StaffId
+from consult.domain.working_days import WorkingBlock
 from consult.keys import BUS, POOL
 from consult.people import service as people
 from consult.scheduling import service as scheduling

@@ -11,8 +11,9 @@ from playwright.async_api import Page, expect
 
 from consult.availability import changes
 from consult.availability.changes import AbsenceWish
-from consult.availability.model import ExpertTime, Travel, WorkingBlock
+from consult.availability.model import ExpertTime
 from consult.domain.clock import utc_now
+from consult.domain.working_days import Travel, WorkingBlock
 from consult.keys import POOL
 from tests.browser.chromium import open_browser
 from tests.browser.looks import DESKTOP, PHONE, check_look, open_quiet_page

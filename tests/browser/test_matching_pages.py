@@ -9,9 +9,9 @@ import pytest
 from playwright.async_api import expect
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.access import StaffRole
 from consult.domain.clock import utc_now
+from consult.domain.working_days import WorkingBlock
 from consult.keys import POOL
 from consult.matching import service as matching
 from consult.people import service as people

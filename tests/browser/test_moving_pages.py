@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
+from consult.domain.working_days import WorkingBlock
 from consult.keys import POOL
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment

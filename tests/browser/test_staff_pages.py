@@ -15,11 +15,11 @@ from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import AskedBy, NewPatient
 from consult.domain.clock import utc_now
 from consult.domain.ids import CaseId
+from consult.domain.working_days import WorkingBlock
 from consult.keys import POOL, STORE
 from consult.records import service as records
 from consult.records.model import UploadedBy

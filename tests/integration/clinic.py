@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.cases import service as cases
 from consult.cases.model import NewPatient
 from consult.domain.access import StaffRole
 from consult.domain.ids import CaseId, StaffId
+from consult.domain.working_days import WorkingBlock
 from consult.people import service as people
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment, IssuedLink

@@ -13,11 +13,11 @@ import asyncpg
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.errors import InvalidInput, NotFound, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, CaseId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import WorkingBlock
 from consult.scheduling import booking_queries
 from consult.scheduling import service as scheduling
 from consult.scheduling.invitations import make_link

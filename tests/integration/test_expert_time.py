@@ -12,11 +12,12 @@ from consult.availability import changes
 from consult.availability import service as availability
 from consult.availability.changes import AbsenceWish
 from consult.availability.collisions import Conflict
-from consult.availability.model import ExpertRules, ExpertTime, Travel, WorkingBlock
+from consult.availability.model import ExpertRules, ExpertTime
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import Travel, WorkingBlock
 from consult.scheduling import service as scheduling
 from tests.integration.clinic import NOW, Clinic, book_one, open_clinic
 

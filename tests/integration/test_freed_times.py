@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.db.pool import create_pool
 from consult.domain.clock import utc_now
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import WorkingBlock
 from consult.jobs import Jobs
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes

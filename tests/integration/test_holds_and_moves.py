@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.errors import (
     AppointmentStarted,
     HoldExpired,
@@ -26,6 +25,7 @@ from consult.domain.errors import (
 )
 from consult.domain.ids import AppointmentId, HoldId, StaffId
 from consult.domain.kinds import ConsultationKind
+from consult.domain.working_days import WorkingBlock
 from consult.people import service as people
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import CancelledBy, ChangeKind, Hold, PatientNeed

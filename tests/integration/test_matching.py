@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.access import StaffRole
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import CaseId, StaffId
+from consult.domain.working_days import WorkingBlock
 from consult.matching import scoring
 from consult.matching import service as matching
 from consult.matching.model import MAX_CONDITIONS_OF_EXPERT, MAX_LANGUAGES, Answer, Match, Part, Workload

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
 from consult.domain.ids import AppointmentId
+from consult.domain.working_days import WorkingBlock
 from consult.scheduling import service as scheduling
 from consult.scheduling.model import Appointment
 from tests.conftest import Database, Server

@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
 from consult.domain.ids import WaitEntryId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import WorkingBlock
 from consult.keys import POOL
 from consult.people import service as people
 from consult.scheduling import service as scheduling

@@ -16,10 +16,10 @@ import icalendar
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import WorkingBlock
 from consult.files import folder
 from consult.keys import POOL
 from consult.notices import service as notices

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.db import embedded
 from consult.db.pool import prepare_connection
 from consult.domain.errors import (
@@ -36,6 +35,7 @@ from consult.domain.errors import (
 from consult.domain.ids import AppointmentId, CaseId, HoldId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import WorkingBlock
 from consult.people import service as people
 from consult.scheduling import service as scheduling
 from tests.integration.clinic import open_clinic

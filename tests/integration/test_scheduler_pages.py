@@ -13,10 +13,10 @@ import pytest
 
 from consult.availability import changes
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.clock import utc_now
 from consult.domain.ids import StaffId
 from consult.domain.kinds import ConsultationKind
+from consult.domain.working_days import WorkingBlock
 from consult.scheduling import service as scheduling
 from tests.conftest import Database, Server
 from tests.integration.clinic import Clinic, book_one, open_case, open_clinic

@@ -12,11 +12,11 @@ import asyncpg
 import pytest
 
 from consult.availability import service as availability
-from consult.availability.model import WorkingBlock
 from consult.domain.errors import HoldExpired, InvalidInput, NotFound, OfferNotOpen
 from consult.domain.ids import CaseId, StaffId
 from consult.domain.kinds import ConsultationKind
 from consult.domain.slots import Slot
+from consult.domain.working_days import WorkingBlock
 from consult.scheduling import service as scheduling
 from consult.scheduling import visit_changes
 from consult.waiting import service as waiting

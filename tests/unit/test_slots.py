@@ -9,17 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from consult.availability.hours_views import same_days
-from consult.availability.model import (
-    ExpertRules,
-    ExpertTime,
-    OfferedSlot,
-    Travel,
-    WorkingBlock,
-    free_slots,
-    wrong_blocks,
-)
+from consult.availability.model import ExpertRules, ExpertTime, OfferedSlot, free_slots, wrong_blocks
 from consult.domain.ids import StaffId
 from consult.domain.slots import Slot, day_bounds, instant_of, nearest
+from consult.domain.working_days import Travel, WorkingBlock
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SPRING = date(2026, 3, 29)  # 02:00 becomes 03:00

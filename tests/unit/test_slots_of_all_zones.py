@@ -18,8 +18,6 @@ from consult.availability.model import (
     ExpertRules,
     ExpertTime,
     OfferedSlot,
-    Travel,
-    WorkingBlock,
     free_panel_slots,
     free_slots,
     is_free_slot,
@@ -27,6 +25,7 @@ from consult.availability.model import (
 )
 from consult.domain.ids import StaffId
 from consult.domain.slots import Slot
+from consult.domain.working_days import Travel, WorkingBlock
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 ZONES = sorted(available_timezones())

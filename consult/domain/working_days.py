@@ -8,19 +8,43 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import date, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from consult.domain.stretches import Stretch, in_both, merged, without
 from consult.domain.zones import DAY_S, changes_near, spans_of
 
-if TYPE_CHECKING:
-    from consult.availability.model import Travel, WorkingBlock
-
 MOST_KEPT = 500  # days of one expert: a year ahead, and some weeks that somebody looked at
 MOST_RANGES_KEPT = 32  # what boards and patients look at on a day
 BEFORE = (timedelta(days=1), timedelta(days=2))  # the days that may share hours with one, on the way to another zone
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingBlock:
+    """One stretch of a week. weekday: Monday is 0. starts, ends: local; it ends after it starts, 00:00 is midnight."""
+
+    weekday: int
+    starts: time
+    ends: time
+
+    @property
+    def starts_s(self) -> int:
+        """Seconds of the day."""
+        return self.starts.hour * 3600 + self.starts.minute * 60
+
+    @property
+    def ends_s(self) -> int:
+        return self.ends.hour * 3600 + self.ends.minute * 60 or DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """Days, both included, on which the expert's hours are local times of another zone."""
+
+    day_from: date
+    day_to: date
+    zone: ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
