@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -36,6 +35,7 @@ ENDS_BEFORE = N_("This is before the first day. Please look at both days.")
 ENDS_BEFORE_START = N_("The absence ends before it begins. Please look at both times.")
 ALREADY_OVER = N_("This time is over already. Please enter one that is still to come.")
 NO_SUCH_MOMENT = N_("The clock skips this day in the expert's zone. Please enter another one.")
+SKIPPED = N_("The clock skips this time on that day. Choose another one.")
 NO_SUCH_ZONE = N_("There is no time zone of this name. Choose one from the list, for example Europe/Lisbon.")
 OTHER_TRAVEL = N_("A journey is entered already for some of these days. Remove it first.")
 HOURS_OR_NONE = N_("Enter hours, or tick that there are none on this day.")
@@ -106,7 +106,8 @@ def absence_of(expert_time: ExpertTime, wish: AbsenceWish, now: datetime) -> Slo
     if ends_at is None:
         raise InvalidInput({"day_to": NO_SUCH_MOMENT})
     if ends_at <= starts_at:
-        raise InvalidInput({"time_to": ENDS_BEFORE_START})
+        is_in_order = wish.day_from == wish.day_to and (wish.time_from or time.min) < (wish.time_to or time.max)
+        raise InvalidInput({"time_to": SKIPPED if is_in_order else ENDS_BEFORE_START})
     if ends_at <= now:
         raise InvalidInput({"day_to": ALREADY_OVER})
     return Slot(starts_at, ends_at)
@@ -160,28 +161,6 @@ async def set_lengths(
         raise InvalidInput(wrong)
     async with _changing(conn, expert_id):
         await queries.replace_kinds(conn, expert_id, lengths)
-
-
-def find_zone(text: str) -> ZoneInfo | None:
-    """Return the zone that somebody typed: its name, in any case, or the city alone; None if there is no such zone."""
-    name = _zone_names().get(text.strip().replace(" ", "_").casefold())
-    return ZoneInfo(name) if name else None
-
-
-@cache
-def list_zones() -> tuple[str, ...]:
-    """Return the zones to choose from: those of places, and UTC."""
-    places = (name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
-    return (*sorted(places), "UTC")
-
-
-@cache
-def _zone_names() -> dict[str, str]:
-    by_city: dict[str, set[str]] = {}
-    for name in list_zones():
-        by_city.setdefault(name.rpartition("/")[2].casefold(), set()).add(name)
-    names = {city: found.pop() for city, found in by_city.items() if len(found) == 1}
-    return names | {name.casefold(): name for name in list_zones()}
 
 
 @asynccontextmanager

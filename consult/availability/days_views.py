@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import date, time
@@ -13,6 +14,7 @@ from aiohttp import web
 from consult.availability import changes, service
 from consult.availability.changes import HOURS_OR_NONE, NO_SUCH_ZONE, NOT_BOTH, AbsenceWish
 from consult.availability.part_web import ACROSS_MIDNIGHT, changing_time, end_to_time, expert_of, render_part, saved
+from consult.availability.zone_names import find_zone, list_zones
 from consult.domain.clock import utc_now
 from consult.domain.errors import InvalidInput
 from consult.domain.words import N_
@@ -147,7 +149,7 @@ async def add_travel(request: web.Request) -> web.Response:
         return saved(expert, "travel")
     day_from, day_to = form.date("day_from"), form.date("day_to")
     typed = form.text("zone", required=True)
-    zone = changes.find_zone(typed)
+    zone = await asyncio.to_thread(find_zone, typed)
     if zone is None:
         form.wrong("zone", NO_SUCH_ZONE)
     if day_from is not None and day_to is not None and zone is not None and not form.errors:
@@ -166,7 +168,7 @@ async def _show_travel(request: web.Request, expert: Staff, form: Form | None = 
         expert_time = (await service.fetch_times(conn, [expert]))[expert.id]
     today = _today(expert)
     travels = [travel for travel in expert_time.travels if travel.day_to >= today]
-    return await render_part(request, "travel", expert, {"travels": travels, "zones": changes.list_zones()}, form)
+    return await render_part(request, "travel", expert, {"travels": travels, "zones": list_zones()}, form)
 
 
 def _typed(form: Form) -> list[Stretch]:

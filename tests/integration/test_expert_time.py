@@ -13,6 +13,7 @@ from consult.availability import service as availability
 from consult.availability.changes import AbsenceWish
 from consult.availability.collisions import Conflict
 from consult.availability.model import ExpertRules, ExpertTime
+from consult.availability.zone_names import find_zone
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
@@ -150,6 +151,13 @@ def test_an_absence_on_the_nights_when_the_clock_jumps_covers_all_that_was_meant
     fold = changes.absence_of(berlin, AbsenceWish(autumn, time(2, 15), autumn, time(2, 30)), NOW)
     assert fold == Slot(datetime(2026, 10, 25, 0, 15, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC))
     with pytest.raises(InvalidInput):
+        changes.absence_of(berlin, AbsenceWish(autumn, time(3), autumn, time(2, 30)), NOW)
+    with pytest.raises(InvalidInput) as skipped:
+        changes.absence_of(berlin, AbsenceWish(spring, time(2, 15), spring, time(2, 45)), NOW)
+    assert skipped.value.fields == {"time_to": changes.SKIPPED}, (
+        "it does not end before it begins: there is no such time"
+    )
+    with pytest.raises(InvalidInput):
         changes.absence_of(apia, AbsenceWish(lost, None, lost, None), datetime(2011, 12, 1, tzinfo=UTC))
 
 
@@ -192,6 +200,14 @@ async def test_journeys_share_no_day_and_wrong_entries_are_named(conn: Any) -> N
         (" europe/lisbon ", "Europe/Lisbon"),
         ("New York", "America/New_York"),
         ("utc", "UTC"),
+        ("Lisboa", "Europe/Lisbon"),
+        ("Londres", "Europe/London"),
+        ("Nueva York", "America/New_York"),
+        ("São Paulo", "America/Sao_Paulo"),
+        ("St. John's", "America/St_Johns"),
+        ("St. John’s", "America/St_Johns"),
+        ("Kiev", "Europe/Kiev"),
+        ("!", None),
         ("Europe/Atlantis", None),
         ("../../etc/passwd", None),
         ("", None),
@@ -199,5 +215,5 @@ async def test_journeys_share_no_day_and_wrong_entries_are_named(conn: Any) -> N
     ],
 )
 def test_a_zone_is_found_by_its_name_or_its_city(typed: str, name: str | None) -> None:
-    zone = changes.find_zone(typed)
+    zone = find_zone(typed)
     assert (zone.key if zone else None) == name
