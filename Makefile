@@ -10,7 +10,7 @@ SOURCES := consult signaling tests scripts
 # What is compiled is kept, also where Python is told not to: else each of pytest's processes would begin by compiling all
 # tests and rewriting their assertions.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(RUN) -m pytest
-TESTS_AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+TESTS_AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
 .PHONY: help demo test check set-up set-up-dev format words clean
 .SILENT:
@@ -33,7 +33,7 @@ set-up-dev:
 demo: set-up
 	$(RUN) -m consult demo
 
-# Most tests wait more than they reckon, so there is one more at a time than there are processors. Of those that carry
+# Most tests wait more than they reckon, so there are two more at a time than there are processors. Of those that carry
 # sound and picture in real time there are two at a time. A call between browsers in which something is measured runs alone:
 # a browser without a processor sends sound and picture that do not fit together, and what is wanted of a call could not be
 # asked for. Others of them only wait for what they mean, and go two at a time.
