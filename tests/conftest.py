@@ -93,7 +93,7 @@ def watch_over_tasks(request: pytest.FixtureRequest) -> None:
 async def no_task_is_left() -> AsyncIterator[None]:
     earlier = asyncio.all_tasks()
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while (left := {task for task in asyncio.all_tasks() - earlier if task is not asyncio.current_task()}) and (
         time.monotonic() < deadline
     ):
