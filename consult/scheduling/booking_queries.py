@@ -26,13 +26,16 @@ from consult.scheduling.model import CancelledBy, Hold, PatientNeed
 ROOMS_LOCK = 0x5108  # the advisory lock that orders what counts rooms, taken after those of experts
 
 # Locks, and reads what decides once it has the locks: 0018_claiming.sql.
-CLAIM_EXPERTS = "select * from claim_experts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+CLAIM_EXPERTS = "select * from claim_experts($1, $2, $3, $4, $5, $6, $7, $8)"
 
-NOBODY = (None, None, None)  # instead of columns: arrays take long to send
+# Instead of what says the same, or nothing: moments and arrays take longest to send.
+NO_MORE = (None, None)
+NOBODY = (None, None, None)
 
 LOCK_ROOMS = "select pg_advisory_xact_lock($1::bigint)"
 
-# $9, $10: what it takes of the lead's time; $11 to $13: the others of a panel and what it takes of theirs, else null.
+# $9, $10: what it takes of the lead's time, null if no more than the call; $11 to $13: the others of a panel and
+# what it takes of theirs, or null.
 INSERT_BOOKING = """
 with booked as (
   insert into appointments (id, case_id, expert_id, during, booked_by, booked_at, kind)
@@ -44,7 +47,7 @@ with booked as (
   insert into busy_times (id, expert_id, during, blocked, appointment_id)
   select gen_random_uuid(), one.expert_id, b.during, tstzrange(one.starts_at, one.ends_at, '[)'), b.id
   from booked b, (
-    select $3::bigint, $9::timestamptz, $10::timestamptz
+    select $3::bigint, coalesce($9::timestamptz, $4), coalesce($10::timestamptz, $5)
     union all select * from unnest($11::bigint[], $12::timestamptz[], $13::timestamptz[])
   ) as one (expert_id, starts_at, ends_at)
 ), written as (
@@ -257,18 +260,16 @@ async def claim_experts(
     now: datetime,
     *,
     to_lock: Sequence[StaffId] | None,
-    between: Slot,
     apart_from: AppointmentId | None = None,
     hold_id: HoldId | None = None,
 ) -> Party:
     """Order the bookings of experts until this transaction ends, if all that are wanted are there and none is taken.
 
-    to_lock: ordered, the wanted ones among them; None: those alone. between: what is read of their time under the lock.
+    to_lock: ordered, the wanted ones among them; None: those alone.
     """
     rows = await conn.fetch(
-        CLAIM_EXPERTS, to_lock, case_id, expert_ids, slot.starts_at, slot.ends_at, now,
-        between.starts_at, between.ends_at, apart_from, hold_id,
-    )  # fmt: skip
+        CLAIM_EXPERTS, to_lock, case_id, expert_ids, slot.starts_at, slot.ends_at, now, apart_from, hold_id
+    )
     found = {row["expert_id"]: row for row in rows}
     homes: dict[StaffId, ZoneInfo] = {}
     read = Read({}, {}, rows[0]["room_capacity"] if rows else None)
@@ -306,10 +307,11 @@ async def insert_booking(
     Raises asyncpg.ExclusionViolationError if an expert is busy in that time.
     """
     (lead, of_lead), *others = blocked.items()
+    from_lead = NO_MORE if of_lead == slot else (of_lead.starts_at, of_lead.ends_at)
+    from_others = _columns(dict(others)) if others else NOBODY
     number: int = await conn.fetchval(
         INSERT_BOOKING, appointment_id, case_id, lead, slot.starts_at, slot.ends_at, booked_by, now, kind.value,
-        of_lead.starts_at, of_lead.ends_at, *(_columns(dict(others)) if others else NOBODY),
-        link.invitation_id, link.secret_hash, link.code_hash,
+        *from_lead, *from_others, link.invitation_id, link.secret_hash, link.code_hash,
     )  # fmt: skip
     return number
 

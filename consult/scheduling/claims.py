@@ -29,7 +29,7 @@ from consult.domain.slots import Slot
 from consult.domain.words import N_
 from consult.scheduling import booking_queries as queries
 from consult.scheduling.booking_queries import Party
-from consult.scheduling.diary import MAX_DAYS_AHEAD, TOO_FAR, Diary, beside, diary_of, find_nearest
+from consult.scheduling.diary import MAX_DAYS_AHEAD, TOO_FAR, Diary, diary_of, find_nearest
 from consult.scheduling.model import Hold
 
 GRACE = timedelta(minutes=5)  # a call that begins at once is arranged for the minute when one looked at the clock
@@ -99,16 +99,15 @@ async def claimed(
         async with one_transaction(conn):
             is_one = len(wish.expert_ids) == 1 and not also
             to_lock = None if is_one else sorted({*wish.expert_ids, *also})
-            between = beside(wish.slot)
             party = await queries.claim_experts(
                 conn, wish.case_id, wish.expert_ids, wish.slot, wish.now,
-                to_lock=to_lock, between=between, apart_from=wish.own, hold_id=wish.hold_id,
+                to_lock=to_lock, apart_from=wish.own, hold_id=wish.hold_id,
             )  # fmt: skip
             if len(party.homes) < len(wish.expert_ids):
                 raise NotFound("expert or case")
             if party.taken:
                 raise SlotTaken
-            yield party, await _claim(conn, wish, party, between)
+            yield party, await _claim(conn, wish, party)
     except (SlotTaken, RoomsFull) as refused:
         if party is None or "nearest" in refused.values:
             raise
@@ -118,14 +117,14 @@ async def claimed(
         raise type(refused)(nearest=nearest) from None
 
 
-async def _claim(conn: asyncpg.Connection, wish: Wish, party: Party, between: Slot) -> Diary:
+async def _claim(conn: asyncpg.Connection, wish: Wish, party: Party) -> Diary:
     """Return the diary of experts who are locked, in which the wanted time is free."""
     if party.read.room_capacity is not None:
         await queries.lock_rooms(conn)
     as_of = wish.now
     if wish.hold_id is not None:
         as_of = await _take_hold(conn, wish)
-    diary = await diary_of(conn, party.read, between, now=wish.now, apart_from=wish.own, hold_id=wish.hold_id)
+    diary = await diary_of(conn, party.read, wish.slot, now=wish.now, apart_from=wish.own, hold_id=wish.hold_id)
     if wish.outside_hours:
         diary.raise_if_taken(wish.slot)
     else:

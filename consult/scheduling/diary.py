@@ -25,7 +25,6 @@ from consult.scheduling import diary_queries as queries
 from consult.scheduling.diary_queries import Busy, Read
 
 ONE_DAY = timedelta(days=1)
-LONGEST_DAY = timedelta(hours=27)  # where the clock goes back by three hours; by two it has in our time
 NEAR_DAYS = 14
 NEXT_DAYS = 2
 NEAREST = 3
@@ -257,11 +256,6 @@ async def find_nearest(
         if len(found) == NEAREST and all(abs(one.starts_at - slot.starts_at) <= ONE_DAY for one in found):
             break
     return found
-
-
-def beside(slot: Slot) -> Slot:
-    """Return the time in which lies all that decides whether a slot is free: its day, wherever the expert is."""
-    return Slot(slot.starts_at - LONGEST_DAY, slot.ends_at + LONGEST_DAY)
 
 
 def _widest(day_from: date, day_to: date) -> Slot:

@@ -300,13 +300,13 @@ class Throughput:
                 "begin;",
                 _filled(
                     booking_queries.CLAIM_EXPERTS,
-                    ["null::bigint[]", case, experts, start, end, now,
-                     f"{start} - interval '27 hours'", f"{start} + interval '28 hours'", "null::uuid", "null::uuid"],
+                    ["null::bigint[]", case, experts, start, end, now, "null::uuid", "null::uuid"],
                 ),
                 _filled(
                     booking_queries.INSERT_BOOKING,
-                    [appointment, case, expert, start, end, ":scheduler", now, "'first_review'", start, end,
-                     "null::bigint[]", "null::timestamptz[]", "null::timestamptz[]", appointment, hashed, hashed],
+                    [appointment, case, expert, start, end, ":scheduler", now, "'first_review'",
+                     "null::timestamptz", "null::timestamptz", "null::bigint[]", "null::timestamptz[]",
+                     "null::timestamptz[]", appointment, hashed, hashed],
                 ),
                 "commit;",
             ]

@@ -27,6 +27,7 @@ WAITING = """
 select count(*) from pg_locks l join pg_database d on d.oid = l.database
 where l.locktype = 'advisory' and not l.granted and d.datname = current_database()
 """
+IS_FREE_TO_LOCK = "select pg_try_advisory_xact_lock(20743, $1::bigint::integer)"
 MORE_EXPERTS = """
 insert into staff (email, name, role, time_zone, password_hash, created_at)
 select 'expert' || number || '@clinic.example', 'Dr Expert', 'expert', 'UTC', 'x', $1
@@ -120,6 +121,19 @@ async def test_a_panel_locks_its_experts_in_the_order_of_their_ids_whoever_leads
             await asyncio.wait_for(availability.lock_expert(conn, second), PATIENCE_S)
         refused = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), PATIENCE_S)
         assert all(isinstance(one, SlotOutsideHours) for one in refused), "the other expert has no hours"
+
+
+async def test_all_of_a_panel_are_locked_until_it_is_booked(database: Database) -> None:
+    async with database.pool.acquire() as conn, database.pool.acquire() as other:
+        clinic = await open_clinic(conn)
+        panel = (clinic.expert, clinic.other_expert)
+        async with conn.transaction():
+            await scheduling.book(
+                conn, clinic.case, panel[0], NINE, LENGTH, others=panel[1:],
+                booked_by=clinic.scheduler, now=NOW, outside_hours=True,
+            )  # fmt: skip
+            assert [await other.fetchval(IS_FREE_TO_LOCK, one) for one in panel] == [False, False]
+        assert [await other.fetchval(IS_FREE_TO_LOCK, one) for one in panel] == [True, True]
 
 
 async def test_the_statements_of_a_booking_are_planned_once(database: Database) -> None:

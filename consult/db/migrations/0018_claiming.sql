@@ -53,11 +53,11 @@ end
 $$;
 
 -- Locks who is in to_lock, ordered by id, until the transaction ends (null: who is wanted), and returns a row for each expert
--- who is wanted for a case from starts_at to ends_at, with their time and what is taken of it from read_from to read_to. If one of them is not
--- there or is taken, nobody is locked, and nothing is said of their time: who is refused waits for nobody.
+-- who is wanted for a case from starts_at to ends_at, with their time and what is taken of it on that day. If one of them is
+-- not there or is taken, nobody is locked, and nothing is said of their time: who is refused waits for nobody.
 create function claim_experts(
   to_lock bigint[], for_case bigint, wanted bigint[], starts_at timestamptz, ends_at timestamptz, asked_at timestamptz,
-  read_from timestamptz, read_to timestamptz, own uuid, own_hold uuid
+  own uuid, own_hold uuid
 )
 returns table (
   expert_id bigint, time_zone text, patient_id uuid, record_count bigint, is_taken boolean, room_capacity integer,
@@ -65,6 +65,7 @@ returns table (
 )
 language plpgsql as $$
 declare
+  longest_day constant interval := '27 hours';  -- where the clock goes back by three hours; by two it has in our time
   one record;
 begin
   for one in
@@ -88,7 +89,8 @@ begin
       from unnest((select coalesce(to_lock, wanted))) as member
       where (select count(*) from party where not party.is_taken) = cardinality(wanted)
     )
-    select party.*, exists (select from locked) as is_locked from party
+    -- Counting makes sure that all are locked: whoever asks for one row alone is given one lock.
+    select party.*, (select count(*) from locked) > 0 as is_locked from party
   loop
     expert_id := one.id;
     time_zone := one.time_zone;
@@ -100,7 +102,7 @@ begin
     taken := null;
     if one.is_locked then
       timetable := timetable_of(one.id);
-      taken := taken_of(one.id, read_from, read_to, own, own_hold);
+      taken := taken_of(one.id, starts_at - longest_day, ends_at + longest_day, own, own_hold);
     end if;
     return next;
   end loop;
