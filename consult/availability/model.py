@@ -28,6 +28,7 @@ from consult.domain.working_days import Days, Travel, WorkingBlock, WorkingDays
 from consult.domain.zones import DAY_S, instant_to_utc
 
 MAX_BLOCKS_A_WEEK = 42
+MOST_OFFERS_KEPT = 16  # of one expert: for some lengths of calls and stretches of days
 PREPARATION_STEP = timedelta(minutes=5)
 NO_TIME = timedelta()
 ONE_DAY, TWO_DAYS = timedelta(days=1), timedelta(days=2)
@@ -134,6 +135,9 @@ class ExpertTime:
     working_days: WorkingDays = field(init=False, repr=False, compare=False)
     away: Sequence[Stretch] = field(init=False, repr=False, compare=False)  # the absences, in seconds since 1970
     _parts: dict[tuple[timedelta, int], Parts] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _offers: dict[tuple[date, date, Parts], _Offers] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         days = WorkingDays(self.home_zone, self.week, self.day_hours, self.travels)
@@ -171,6 +175,24 @@ class ExpertTime:
             known = self._parts[length, record_count] = Parts.of(self.rules, length, record_count)
         return known
 
+    def offers(self, day_from: date, day_to: date, parts: Parts, taken: TakenTime) -> Sequence[OfferedSlot]:
+        """Return what can be booked from day_from to day_to, whenever now is. Mostly nothing was booked meanwhile."""
+        kept = self._offers.get((day_from, day_to, parts))
+        if kept is None or kept.taken != taken:
+            if len(self._offers) >= MOST_OFFERS_KEPT:
+                self._offers.clear()
+            runs = _runs(self, taken, self.working_days.between(day_from, day_to), parts)
+            offers = tuple(itertools.chain.from_iterable(_offers_in(first_s, end_s, parts) for first_s, end_s in runs))
+            kept = self._offers[day_from, day_to, parts] = _Offers(taken, offers)
+        return kept.offers
+
+
+class _Offers(NamedTuple):
+    """What can be booked while so much is taken, whatever the time is now."""
+
+    taken: TakenTime
+    offers: Sequence[OfferedSlot]
+
 
 def free_slots(
     time: ExpertTime,
@@ -188,14 +210,12 @@ def free_slots(
     what they block does not overlap, so that booking one takes no other away (only a daily limit can).
     """
     earliest, latest_at, day_from, day_to = _reach([time.rules], day_from, day_to, now)
-    parts = time.parts(length, record_count)
-    offers: list[OfferedSlot] = []
-    for first_s, end_s in _runs(time, taken, time.working_days.between(day_from, day_to), parts):
-        offers += _offers_in(first_s, end_s, parts)
+    known = taken if isinstance(taken, TakenTime) else TakenTime.of(taken)
+    offers = time.offers(day_from, day_to, time.parts(length, record_count), known)
     first, end = (
         bisect(offers, at, key=_starts_at) for bisect, at in ((bisect_left, earliest), (bisect_right, latest_at))
     )
-    return offers[first:end]
+    return list(offers[first:end])
 
 
 def is_free_slot(

@@ -31,7 +31,7 @@ where b.blocked && tstzrange($1, $2)
   and (h.id is null or h.expires_at > $3)
 """
 
-# What is taken of the time of many experts on many days: whole seconds, in no order.
+# What is taken of the time of many experts on many days: whole seconds.
 LIST_TAKEN = """
 select one.expert_id, t.blocked_from, t.blocked_to, t.begins,
        nullif(current_setting('consult.room_capacity', true), '')::integer as room_capacity
@@ -41,9 +41,9 @@ left join (
          array_agg(ceil(date_part('epoch', upper(b.blocked)))::bigint) as blocked_to,
          array_agg(floor(date_part('epoch', lower(b.during)))::bigint) as begins
   from busy_times b
-  left join holds h on h.id = b.hold_id
   where lower(b.blocked) > $2::timestamptz - interval '1 day' and lower(b.blocked) < $3 and upper(b.blocked) > $2
-    and b.expert_id = any($1::bigint[]) and (h.id is null or h.expires_at > $4)
+    and b.expert_id = any($1::bigint[])
+    and (b.hold_id is null or (select h.expires_at from holds h where h.id = b.hold_id) > $4)
   group by b.expert_id
 ) t on t.expert_id = one.expert_id
 """
@@ -104,7 +104,7 @@ async def list_taken(
     rows = await conn.fetch(LIST_TAKEN, list(expert_ids), between.starts_at, between.ends_at, now)
     taken = {
         StaffId(row["expert_id"]): TakenTime(
-            list(zip(row["blocked_from"] or (), row["blocked_to"] or (), strict=True)), row["begins"] or ()
+            sorted(zip(row["blocked_from"] or (), row["blocked_to"] or (), strict=True)), sorted(row["begins"] or ())
         )
         for row in rows
     }
