@@ -47,7 +47,7 @@ async def book(
     """Return the new appointment and the patient's link. Of many who want one time, exactly one gets it.
 
     others: the further experts of a panel; all are booked or none. outside_hours: the scheduler arranged a time that is
-    not among the free ones; it may have begun a moment ago. hold_id: the hold that is taken by this.
+    not among the free ones, but in no absence; it may have begun a moment ago. hold_id: the hold that is taken by this.
     Raises SlotInPast, SlotOutsideHours, SlotTaken and RoomsFull (values["nearest"]: list[Slot], the closest free ones),
     HoldExpired, InvalidInput, NotFound.
     """

@@ -127,6 +127,7 @@ async def _claim(conn: asyncpg.Connection, wish: Wish, party: Party) -> Diary:
     diary = await diary_of(conn, party.read, wish.slot, now=wish.now, apart_from=wish.own, hold_id=wish.hold_id)
     if wish.outside_hours:
         diary.raise_if_taken(wish.slot)
+        diary.raise_if_absent(wish.slot)
     else:
         diary.raise_unless_free(wish.slot, record_count=party.record_count, now=as_of)
     if diary.has_expired:

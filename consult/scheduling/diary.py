@@ -31,6 +31,9 @@ NEAREST = 3
 MAX_DAYS_AHEAD = 366
 
 ABSENT = N_("The expert is absent at this time. Please choose one of the free times.")
+STILL_ABSENT = N_(
+    "The expert is absent at this time. If they take this call nonetheless, first take the absence out of their time."
+)
 TOO_SOON = N_("This is too soon: the expert needs more time before a call. Please choose one of the free times.")
 TOO_FAR = N_("This is further ahead than the expert takes calls. Please choose one of the free times.")
 DAY_FULL = N_("The expert takes no more calls on this day. Please choose another day.")
@@ -93,6 +96,11 @@ class Diary:
         if not self._has_room(slot):
             raise RoomsFull
 
+    def raise_if_absent(self, slot: Slot) -> None:
+        """Raises SlotOutsideHours. What was agreed on outside of the hours may still have been agreed on in error."""
+        if self._is_absent(slot):
+            raise SlotOutsideHours(message=STILL_ABSENT)
+
     def blocked(self, expert_id: StaffId, slot: Slot, *, record_count: int) -> Slot:
         """Return what a call takes of an expert's time: with preparation and buffers, as far as that is free."""
         parts = self.times[expert_id].parts(slot.ends_at - slot.starts_at, record_count)
@@ -114,9 +122,8 @@ class Diary:
         return any(one.blocked_from < to_s and from_s < one.blocked_to for one in self.busy[expert_id])
 
     def _why_not(self, slot: Slot, *, record_count: int, now: datetime) -> ConsultError:
-        for time in self.times.values():
-            if any(away.overlaps(slot) for away in time.absences):
-                return SlotOutsideHours(message=ABSENT)
+        if self._is_absent(slot):
+            return SlotOutsideHours(message=ABSENT)
         relaxed: dict[str, Callable[[ExpertRules], ExpertRules]] = {
             DAY_FULL: lambda rules: replace(rules, daily_limit=None),
             TOO_SOON: lambda rules: replace(rules, notice=timedelta()),
@@ -127,6 +134,9 @@ class Diary:
             if replace(self, times=times)._is_free(slot, record_count=record_count, now=now):
                 return SlotOutsideHours(message=sentence)
         return SlotTaken() if any(self.overlapped(one, slot) for one in self.times) else SlotOutsideHours()
+
+    def _is_absent(self, slot: Slot) -> bool:
+        return any(away.overlaps(slot) for time in self.times.values() for away in time.absences)
 
     def _is_free(self, slot: Slot, *, record_count: int, now: datetime) -> bool:
         if len(self.times) > 1:

@@ -147,6 +147,15 @@ async def test_an_absent_expert_is_not_booked_and_the_answer_says_so(conn: Any) 
     with pytest.raises(SlotOutsideHours) as refused:
         await scheduling.book(conn, clinic.case, clinic.expert, NINE, LENGTH, booked_by=clinic.scheduler, now=NOW)
     assert "absent" in refused.value.message
+    with pytest.raises(SlotOutsideHours) as refused:  # nor by a word of the scheduler
+        await book_one(conn, clinic, NINE)
+    assert "take the absence out" in refused.value.message
+    evening, _link = await book_one(conn, clinic, NINE + timedelta(hours=10))
+    with pytest.raises(SlotOutsideHours) as refused:
+        await scheduling.move(
+            conn, evening.id, NINE, sequence=evening.sequence, by=clinic.scheduler, now=NOW, outside_hours=True
+        )
+    assert "take the absence out" in refused.value.message
 
 
 @pytest.mark.parametrize(

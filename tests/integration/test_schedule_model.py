@@ -224,7 +224,8 @@ class Schedule(RuleBasedStateMachine):
 
     def book_arranged(self, experts: tuple[StaffId, ...], at: datetime, length: timedelta) -> None:
         slot = Slot(at, at + length)
-        can = at > self.now - GRACE and not self.collides(experts, slot)
+        is_absent = any(meets(away, slot) for one in experts for away in self.away[one])
+        can = at > self.now - GRACE and not self.collides(experts, slot) and not is_absent
         booked = self.try_to_book(experts, at, length, outside=True)
         moving_holds = any(
             one.moving and not one.ended and one.expires_at > self.now and meets(one.slot, slot)

@@ -196,6 +196,25 @@ async def test_a_time_outside_the_hours_is_booked_in_the_experts_zone(
     assert booked.astimezone(ZoneInfo("America/Toronto")).strftime("%F %H:%M") == f"{day} 20:15"
 
 
+async def test_no_time_is_arranged_in_an_absence_and_what_was_typed_stays(
+    scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
+) -> None:
+    page = f"/cases/{clinic.case}/book"
+    now = utc_now()
+    await database.pool.execute(
+        "insert into absences values (gen_random_uuid(), $1, tstzrange($2, $3), '', $2)",
+        clinic.other_expert, now, now + timedelta(days=9),
+    )  # fmt: skip
+    day = (now + timedelta(days=3)).date().isoformat()
+    form = {"expert": clinic.other_expert, "outside_hours": "1", "date": day, "time": "20:15", "length": "25"}
+    status, text, _place = await send(scheduler, page, form, page=page)
+    assert status == 422
+    assert "first take the absence out of their time" in text
+    for typed in (day, "20:15", "25"):
+        assert f'value="{typed}"' in text
+    assert await database.pool.fetchval("select count(*) from appointments") == 0
+
+
 async def test_cancelling_asks_first_then_ends_links_and_orders_the_room_closed(
     scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database, server: Server
 ) -> None:
