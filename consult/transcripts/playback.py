@@ -174,6 +174,7 @@ async def list_for_page(conn: Connection, case_id: int, titles: Mapping[str, str
 
 
 async def read(conn: Connection, consultation: Consultation, titles: Mapping[str, str]) -> ConsultationPage:
+    text = await progress(conn, consultation)  # before the words: what is said to be ready is read afterwards, whole
     attendances = await consultations.list_attendances(conn, consultation.appointment_id)
     segments = await consultations.list_segments(conn, consultation.id)
     consents = await consultations.list_consents(conn, consultation.appointment_id)
@@ -192,7 +193,7 @@ async def read(conn: Connection, consultation: Consultation, titles: Mapping[str
         shown=timeline.shown,
         gaps=timeline.gaps,
         lines=tuple(sorted(lines, key=lambda line: (line.at_ms, line.shown is None))),
-        text=await progress(conn, consultation),
+        text=text,
         titles=titles,
         video=await consultations.fetch_video(conn, consultation.id),
     )
