@@ -14,6 +14,7 @@ from consult.scheduling.model import opens_until
 FIRST_HOUR = 8
 LAST_HOUR = 17
 FEWEST_HOURS = 4
+NEAR = timedelta(hours=2)  # now is drawn with the day's times while they are no farther than that
 SHORTEST_MIN = 10  # a block is drawn as long as that at least
 LATE_AFTER = timedelta(minutes=3)
 CHASE_RECORDS_WITHIN = timedelta(hours=48)
@@ -90,14 +91,19 @@ class Span:
         return int((at - self.starts_at) // timedelta(minutes=1))
 
 
-def span_of(slots: Sequence[Slot], day: Slot) -> Span:
-    """Return the hours that hold everything of a day, four at least. day: its first and last instant."""
+def span_of(slots: Sequence[Slot], day: Slot, now: datetime) -> Span:
+    """Return the hours that hold everything of a day, or the usual ones: four at least, and now if it is near.
+
+    day: its first and last instant.
+    """
     midnight, hour = day.starts_at, timedelta(hours=1)
     all_day = -int(-(day.ends_at - midnight) // hour)
-    if not slots:
-        return Span(midnight + FIRST_HOUR * hour, FIRST_HOUR, LAST_HOUR)
-    first = int((max(min(slot.starts_at for slot in slots), midnight) - midnight) // hour)
-    last = -int(-(min(max(slot.ends_at for slot in slots), day.ends_at) - midnight) // hour)
+    begin = min((slot.starts_at for slot in slots), default=midnight + FIRST_HOUR * hour)
+    end = max((slot.ends_at for slot in slots), default=midnight + LAST_HOUR * hour)
+    if begin - NEAR <= now < end + NEAR:
+        begin, end = min(begin, now), max(end, now + timedelta(minutes=1))
+    first = int((max(begin, midnight) - midnight) // hour)
+    last = -int(-(min(end, day.ends_at) - midnight) // hour)
     if last - first < FEWEST_HOURS:  # a board of one hour would be hard to read the day from
         first = max(min(first - 1, all_day - FEWEST_HOURS), 0)
         last = min(max(last, first + FEWEST_HOURS), all_day)

@@ -107,7 +107,7 @@ async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str
     free = await free_within(conn, asked, times, bounds)
     absences = {expert_id: time.absences for expert_id, time in times.items()}
     taken = [*(line.slot for line in lines), *(one.slot for one in kept)]
-    span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds)
+    span = span_of([*taken, *(slot for slots in free.values() for slot in slots)], bounds, now)
     return {
         "view": "day",
         "columns": {
@@ -117,7 +117,6 @@ async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str
         },
         "span": span,
         "span_ms": epoch_ms(span.starts_at),
-        "now_min": span.minute_of(now) if day == asked.today else None,
         "call_count": len(lines),
         "done_count": sum(line.call_ended_at is not None for line in lines),
         "free_count": sum(map(len, free.values())),

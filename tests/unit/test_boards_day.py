@@ -80,7 +80,7 @@ def test_what_has_begun_stays_where_it_is() -> None:
 def test_a_panel_stands_in_the_column_of_each_expert_and_a_kept_time_is_neither_free_nor_booked() -> None:
     other, panel = StaffId(4), line(others=(StaffId(4),))
     kept = KeptTime(other, Slot(TEN + 60 * MINUTE, TEN + 90 * MINUTE), "Omar Said", TEN + 15 * MINUTE)
-    columns = columns_of([EXPERT, other], [panel], {}, [kept], span_of([panel.slot, kept.slot], DAY), TEN)
+    columns = columns_of([EXPERT, other], [panel], {}, [kept], span_of([panel.slot, kept.slot], DAY, TEN), TEN)
     assert [entry.line for entry in columns[EXPERT]] == [panel]
     assert [(entry.line, entry.kept) for entry in columns[other]] == [(panel, None), (None, kept)]
 
@@ -88,7 +88,7 @@ def test_a_panel_stands_in_the_column_of_each_expert_and_a_kept_time_is_neither_
 def test_of_many_experts_those_with_calls_stand_first_and_those_without_time_last() -> None:
     ids = [StaffId(number) for number in range(10, 17)]
     call, slot = replace(line(), expert_ids=(ids[5],)), Slot(TEN, TEN + 30 * MINUTE)
-    free, absences, span = {ids[2]: [slot], ids[6]: [slot]}, {ids[0]: [slot]}, span_of([slot], DAY)
+    free, absences, span = {ids[2]: [slot], ids[6]: [slot]}, {ids[0]: [slot]}, span_of([slot], DAY, TEN)
     assert list(columns_of(ids, [call], free, [], span, TEN, absences)) == [
         ids[5], ids[2], ids[6], ids[0], ids[1], ids[3], ids[4],
     ]  # fmt: skip
@@ -122,19 +122,34 @@ def test_the_board_shows_four_hours_at_least_and_everything_booked(
     from_hour: int, to_hour: int, shown: tuple[int, int]
 ) -> None:
     slot = Slot(DAY.starts_at + timedelta(hours=from_hour), DAY.starts_at + timedelta(hours=to_hour))
-    span = span_of([slot], DAY)
+    span = span_of([slot], DAY, DAY.starts_at - timedelta(days=1))
+    assert (span.first_hour, span.last_hour) == shown
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [
+        ("12:58", (12, 18)), ("11:00", (11, 18)), ("10:59", (13, 18)), ("15:20", (13, 18)),
+        ("18:00", (13, 19)), ("19:59", (13, 20)), ("20:00", (13, 18)),
+    ],
+)  # fmt: skip
+def test_the_board_shows_now_while_it_is_near_the_days_times(now: str, shown: tuple[int, int]) -> None:
+    hours, minutes = map(int, now.split(":"))
+    times = Slot(DAY.starts_at + timedelta(hours=13), DAY.starts_at + timedelta(hours=18))
+    span = span_of([times], DAY, DAY.starts_at + timedelta(hours=hours, minutes=minutes))
     assert (span.first_hour, span.last_hour) == shown
 
 
 def test_an_empty_day_shows_the_usual_hours() -> None:
-    span = span_of([], DAY)
+    span = span_of([], DAY, TEN)
     assert (span.first_hour, span.last_hour, len(span.marks)) == (8, 17, 9)
+    assert span_of([], DAY, DAY.starts_at + timedelta(hours=7)).first_hour == 7
 
 
 def test_a_column_holds_appointments_and_free_times_in_order_and_within_the_day() -> None:
     past_midnight = line(DAY.ends_at - 10 * MINUTE)
     free = Slot(TEN - 60 * MINUTE, TEN - 15 * MINUTE)
-    span = span_of([free, past_midnight.slot], DAY)
+    span = span_of([free, past_midnight.slot], DAY, TEN)
     columns = columns_of([EXPERT], [past_midnight, line()], {EXPERT: [free]}, [], span, TEN)
     entries = columns[EXPERT]
     assert [entry.slot.starts_at for entry in entries] == sorted(entry.slot.starts_at for entry in entries)
@@ -146,7 +161,7 @@ def test_a_column_holds_appointments_and_free_times_in_order_and_within_the_day(
 def test_an_absence_fills_what_the_board_shows_of_it() -> None:
     all_week = Slot(DAY.starts_at - timedelta(days=2), DAY.ends_at + timedelta(days=3))
     before = Slot(DAY.starts_at - timedelta(days=2), DAY.starts_at + timedelta(hours=1))
-    span = span_of([Slot(TEN, TEN + 240 * MINUTE)], DAY)
+    span = span_of([Slot(TEN, TEN + 240 * MINUTE)], DAY, TEN)
     columns = columns_of([EXPERT], [], {}, [], span, TEN, {EXPERT: [all_week, before]})
     (away,) = columns[EXPERT]
     assert (away.is_away, away.from_min, away.long_min, away.slot) == (True, 0, 240, all_week)
