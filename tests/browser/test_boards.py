@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -310,8 +311,59 @@ async def test_a_drag_that_ends_nowhere_moves_nothing_and_opens_nothing(working:
         await page.mouse.move(*await centre(page.get_by_role("heading", level=1)), steps=4)
         await page.mouse.up()
         await expect(page.locator(".slot-target")).to_have_count(0)
+        await expect(page.locator("[data-move-words]")).to_contain_text("Ana Ribeiro stays where it is")
         assert "/board" in page.url
         assert await where_it_is(house, booked) == (0, booked.starts_at, 0)
+
+
+async def drag(page: Page, block: Locator, to: tuple[float, float]) -> None:
+    await page.mouse.move(*await centre(block))
+    await page.mouse.down()
+    await page.mouse.move(*to, steps=4)
+    await page.mouse.up()
+
+
+async def test_a_block_that_is_dropped_before_its_free_times_are_known_goes_where_it_was_dropped(
+    working: Server,
+) -> None:
+    house = await settle(working)
+    await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        block = page.locator(".slot[data-move]", has_text="Ana Ribeiro")
+        await block.scroll_into_view_if_needed()
+        free = page.locator(f"[data-expert='{house.experts[1]}'] .slot-free").first
+        place, let_through = await centre(free), asyncio.Event()
+
+        async def slowly(route: Route) -> None:
+            await let_through.wait()
+            await route.continue_()
+
+        await page.route(re.compile(r"/board/moves/[^/]*\?"), slowly)
+        await drag(page, block, place)
+        await expect(page.locator("[data-move-words]")).to_contain_text("Looking for free times")
+        let_through.set()
+        await expect(page.get_by_role("dialog")).to_contain_text("Move this call?")
+
+
+async def test_a_move_whose_answer_is_lost_is_not_said_to_have_failed(working: Server) -> None:
+    house = await settle(working)
+    booked = await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        block = page.locator(".slot[data-move]", has_text="Ana Ribeiro")
+        await block.scroll_into_view_if_needed()
+        await drag(page, block, await centre(page.locator(f"[data-expert='{house.experts[1]}'] .slot-free").first))
+        question = page.get_by_role("dialog")
+        await expect(question).to_contain_text("Move this call?")
+
+        async def lose_answer(route: Route) -> None:
+            await route.fetch(max_redirects=0)
+            await route.abort("connectionreset")
+
+        await page.route("**/appointments/*/move", lose_answer)
+        await question.get_by_role("button", name="Move it").click()
+        await expect(question).to_contain_text("may have been moved or not")
+        place, _starts_at, sequence = await where_it_is(house, booked)
+        assert (place, sequence) == (1, 1)
 
 
 async def test_a_finger_drags_by_the_button_move(working: Server) -> None:

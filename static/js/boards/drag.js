@@ -8,14 +8,17 @@ const FAR_PX = 6; // less is a press
 const EDGE_PX = 56;
 const STEP_PX = 14;
 
+/** @typedef {{clientX: number, clientY: number}} Point */
+
 /**
  * @param {HTMLElement} root
  * @param {object} hands
  * @param {(block: HTMLElement) => void} hands.begin
  * @param {(button: HTMLElement | null) => void} hands.over which target the pointer is over
- * @param {(button: HTMLElement | null) => void} hands.drop
+ * @param {(button: HTMLElement | null, at: Point) => void} hands.drop
+ * @param {() => void} hands.leave it was let go by Escape, or the browser took the pointer
  */
-export function letDrag(root, { begin, over, drop }) {
+export function letDrag(root, { begin, over, drop, leave }) {
   root.addEventListener("dragstart", (event) => {
     if (event.target instanceof Element && event.target.closest("[data-move]")) event.preventDefault(); // a link's own
   });
@@ -54,7 +57,8 @@ export function letDrag(root, { begin, over, drop }) {
       if (!ghost) return;
       ghost.remove();
       swallowClick();
-      drop(event.type === "pointerup" ? targetAt(event) : null);
+      if (event.type === "pointerup") drop(targetAt(event), event);
+      else leave();
     }
 
     /** @param {KeyboardEvent} event */
@@ -64,7 +68,7 @@ export function letDrag(root, { begin, over, drop }) {
       window.removeEventListener("keydown", escape, true);
       ghost.remove();
       swallowClick();
-      drop(null);
+      leave();
     }
 
     /** @type {[string, EventListener][]} */
@@ -90,9 +94,12 @@ function makeGhost(block) {
   return ghost;
 }
 
-/** @param {PointerEvent} event */
-function targetAt(event) {
-  for (const found of document.elementsFromPoint(event.clientX, event.clientY)) {
+/**
+ * The free time at a place of the window.
+ * @param {Point} at
+ */
+export function targetAt({ clientX, clientY }) {
+  for (const found of document.elementsFromPoint(clientX, clientY)) {
     const button = found.closest("[data-target]");
     if (button instanceof HTMLElement) return button;
   }

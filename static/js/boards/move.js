@@ -7,7 +7,7 @@
 import { ApiError, get } from "../api.js";
 import { find } from "../parts.js";
 import { _, ngettext } from "../words.js";
-import { letDrag } from "./drag.js";
+import { letDrag, targetAt } from "./drag.js";
 import { drawTargets, walk } from "./targets.js";
 
 const WAIT_MS = 20_000;
@@ -15,7 +15,11 @@ const ARROWS = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"
 
 /** @typedef {import("./targets.js").Target} Target */
 /** @typedef {import("./targets.js").Offered} Offered */
-/** @typedef {{id: string, name: string, offered: Offered[], at: number, byDrag: boolean, starts_ms: number, lead: number}} Move */
+/**
+ * dropped: where the block was dropped before its free times were known. isSent: the answer is not there yet.
+ * @typedef {{id: string, name: string, offered: Offered[], at: number, dropped: import("./drag.js").Point | null, isSent: boolean,
+ *   starts_ms: number, lead: number}} Move
+ */
 
 /**
  * @param {HTMLElement} root the board
@@ -53,7 +57,7 @@ export function letMove(root, { ask, settle, say }) {
     stop({ quietly: true });
     const name = block.querySelector("[data-move-button]")?.getAttribute("data-name") ?? "";
     /** @type {Move} */
-    const mine = { id: block.dataset.move ?? "", name, offered: [], at: 0, byDrag, starts_ms: 0, lead: 0 };
+    const mine = { id: block.dataset.move ?? "", name, offered: [], at: 0, dropped: null, isSent: false, starts_ms: 0, lead: 0 };
     move = mine;
     root.classList.add("is-moving");
     block.classList.add("is-moved");
@@ -77,7 +81,15 @@ export function letMove(root, { ask, settle, say }) {
       ngettext("{count} free time for {name}.", "{count} free times for {name}.", mine.offered.length, { name }) +
         " " + _("The arrow keys go through them, Enter chooses, Escape leaves it where it is."),
     );
-    if (!byDrag) goTo(closest(mine));
+    if (mine.dropped) drop(mine, targetAt(mine.dropped));
+    else if (!byDrag) goTo(closest(mine));
+  }
+
+  /** @param {Move} mine @param {HTMLElement | null} button the free time that the block was dropped on, if on any */
+  function drop(mine, button) {
+    const one = mine.offered.find((offer) => offer.button === button);
+    if (one) void choose(one.target);
+    else stop({ words: _("{name} stays where it is: there is no free time for it where you let it go.", { name: mine.name }) });
   }
 
   /** @param {Move} mine the place of the free time that is closest, of the same expert if there is any */
@@ -148,7 +160,7 @@ export function letMove(root, { ask, settle, say }) {
     });
     find(sheet, "a[data-move-stop]").addEventListener("click", (event) => {
       event.preventDefault();
-      stop();
+      if (!mine.isSent) stop();
     });
     sheet.showModal();
     find(sheet, "#move-title", HTMLElement).focus();
@@ -159,6 +171,7 @@ export function letMove(root, { ask, settle, say }) {
     const button = find(form, "button", HTMLButtonElement);
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
+    mine.isSent = true;
     try {
       const answer = await fetch(form.action, {
         method: "POST",
@@ -175,8 +188,11 @@ export function letMove(root, { ask, settle, say }) {
       follow = mine.id;
     } catch (error) {
       const wrong = find(sheet, "[data-move-wrong]", HTMLElement);
-      wrong.textContent = sentence(error);
+      // Without an answer nobody knows whether it was moved: the request may have come through.
+      wrong.textContent = error instanceof ApiError ? error.message
+        : _("No answer came, so the call may have been moved or not. Press again to be sure: it is moved once at most.");
       wrong.hidden = false;
+      mine.isSent = false;
       button.setAttribute("aria-disabled", "false");
       say(wrong.textContent);
       // The time is gone, or the call is elsewhere by now: this question no longer has a good answer.
@@ -202,6 +218,7 @@ export function letMove(root, { ask, settle, say }) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && move && !sheet.open) stop();
   });
+  sheet.addEventListener("cancel", (event) => move?.isSent && event.preventDefault());
   sheet.addEventListener("close", () => move && stop());
   leave.addEventListener("click", () => {
     if (move) stop();
@@ -212,11 +229,12 @@ export function letMove(root, { ask, settle, say }) {
     over: (button) => {
       for (const one of move?.offered ?? []) one.button.classList.toggle("is-over", one.button === button);
     },
-    drop: (button) => {
-      const one = move?.offered.find((offer) => offer.button === button);
-      if (one) void choose(one.target);
-      else stop();
+    drop: (button, { clientX, clientY }) => {
+      if (!move) return;
+      if (move.offered.length) drop(move, button);
+      else move.dropped = { clientX, clientY };
     },
+    leave: () => stop(),
   });
   return {
     isOpen: () => move !== null,
