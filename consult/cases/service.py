@@ -25,7 +25,7 @@ from consult.cases.model import (
     Question,
 )
 from consult.domain.addresses import looks_like_email as looks_like_email
-from consult.domain.clock import is_time_zone
+from consult.domain.clock import is_time_zone, latest_day
 from consult.domain.errors import InvalidInput, NotFound
 from consult.domain.ids import CaseId, PatientId, QuestionId, StaffId
 from consult.domain.phones import clean_phone
@@ -215,7 +215,7 @@ def find_wrong_fields(patient: NewPatient, diagnosis: str, now: datetime) -> dic
 
     A form asks before it opens the case, so that everything is said at once.
     """
-    patient, today = _trimmed(patient), now.date()
+    patient = _trimmed(patient)
     wrong: dict[str, str] = {}
     if not patient.name:
         wrong["name"] = NAME_MISSING
@@ -225,7 +225,7 @@ def find_wrong_fields(patient: NewPatient, diagnosis: str, now: datetime) -> dic
         wrong["email"] = EMAIL_WRONG
     if clean_phone(patient.phone) is None:
         wrong["phone"] = PHONE_WRONG
-    if patient.born_on is not None and patient.born_on > today:
+    if patient.born_on is not None and patient.born_on > latest_day(now):
         wrong["born_on"] = N_("This day has not come yet. Check the year.")
     elif patient.born_on is not None and patient.born_on < OLDEST_BIRTH:
         wrong["born_on"] = N_("This is before 1900. Check the year.")

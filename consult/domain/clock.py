@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -10,6 +10,16 @@ from zoneinfo import available_timezones
 def utc_now() -> datetime:
     """Return this instant. Only the edges call it; everything else gets `now` as an argument."""
     return datetime.now(UTC)
+
+
+def earliest_day(now: datetime) -> date:
+    """Return the day that it still is somewhere on earth: whoever looks for times from today on begins there."""
+    return (now.astimezone(UTC) - timedelta(hours=12)).date()
+
+
+def latest_day(now: datetime) -> date:
+    """Return the day that it already is somewhere on earth."""
+    return (now.astimezone(UTC) + timedelta(hours=14)).date()
 
 
 def ms_between(start_at: datetime, end_at: datetime) -> int:

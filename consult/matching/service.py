@@ -10,12 +10,13 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from consult.availability import service as availability
 from consult.cases import service as cases
+from consult.domain.clock import earliest_day
 from consult.domain.errors import InvalidInput
 from consult.domain.ids import CaseId, ConditionCode, SpecialtyCode, StaffId
 from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
@@ -331,16 +332,15 @@ async def _candidates(
     )
     record_count = (await cases.fetch_facts(conn, case_id, now)).record_count
     known = await scheduling.list_expert_ids(conn, case_id)
-    today = now.astimezone(UTC).date()
-    until = today + LOOKED_AHEAD
-    diary = await scheduling.read_diary(conn, availability.homes_of(experts), today, until, now=now)
+    first, last = earliest_day(now), (now + LOOKED_AHEAD).date()
+    diary = await scheduling.read_diary(conn, availability.homes_of(experts), first, last, now=now)
     found = []
     for expert in experts:
         time = diary.times[expert.id]
         length = time.lengths.get(ConsultationKind.FIRST_REVIEW)
         free: list[Slot] = []
         if length is not None:
-            free = diary.free_slots(expert.id, today, until, length, record_count=record_count, now=now)
+            free = diary.free_slots(expert.id, first, last, length, record_count=record_count, now=now)
         candidate = Candidate(
             expert_id=expert.id,
             name=expert.name,

@@ -16,6 +16,7 @@ import asyncpg
 
 from consult.availability import service as availability
 from consult.availability.model import ExpertRules, ExpertTime, TakenTime, free_panel_slots, free_slots, is_free_slot
+from consult.domain.clock import earliest_day
 from consult.domain.errors import ConsultError, RoomsFull, SlotOutsideHours, SlotTaken
 from consult.domain.ids import AppointmentId, HoldId, StaffId
 from consult.domain.slots import Slot, nearest
@@ -257,7 +258,7 @@ async def find_nearest(
     """Return the free times closest to one that cannot be had: mostly near, so two weeks are looked at last."""
     day, length = slot.starts_at.date(), slot.ends_at - slot.starts_at
     for around in (NEXT_DAYS, NEAR_DAYS):
-        day_from, day_to = max(day - around * ONE_DAY, now.date()), day + around * ONE_DAY
+        day_from, day_to = max(day - around * ONE_DAY, earliest_day(now)), day + around * ONE_DAY
         diary = await read_diary(conn, homes, day_from, day_to, now=now, hold_id=hold_id)
         found = nearest(
             diary.slots(day_from, day_to, length, record_count=record_count, now=now), slot.starts_at, NEAREST

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from babel.dates import format_skeleton, get_day_names
 
+from consult.domain.clock import earliest_day
 from consult.domain.errors import ConsultError, RoomsFull, SlotInPast, SlotOutsideHours, SlotTaken
 from consult.domain.slots import Slot, instant_of
 from consult.domain.words import N_
@@ -48,8 +49,8 @@ async def list_offers(
     last = today + timedelta(days=DAYS_AHEAD)
     chosen = day_from(wanted_day, today, last)
     until = max(today + timedelta(days=DAYS_LOOKED_AHEAD), next_month((chosen or today).replace(day=1)))
-    slots = await service.list_panel_slots(
-        conn, experts, today, min(until, last), length, now=now, record_count=record_count
+    slots = await service.list_panel_slots(  # of a lead who travels it may still be yesterday
+        conn, experts, earliest_day(now), min(until, last), length, now=now, record_count=record_count
     )
     days = by_day(slots, zone)
     first_free = min(days, default=None)

@@ -15,6 +15,7 @@ import asyncpg
 
 from consult.availability import service as availability
 from consult.cases import service as cases
+from consult.domain.clock import earliest_day
 from consult.domain.errors import ChangesClosed, NotFound
 from consult.domain.ids import AppointmentId, HoldId
 from consult.domain.kinds import ConsultationKind
@@ -41,7 +42,7 @@ async def changes_until(conn: asyncpg.Connection, appointment: Appointment) -> d
 async def list_times(conn: asyncpg.Connection, appointment: Appointment, now: datetime) -> list[Slot]:
     """Return the times to which an appointment could be moved, in order."""
     experts = await _experts(conn, appointment)
-    day = now.date() - timedelta(days=1)  # wherever an expert is, today has begun by then
+    day = earliest_day(now)
     length = appointment.ends_at - appointment.starts_at
     record_count = (await cases.fetch_facts(conn, appointment.case_id, now)).record_count
     last = day + timedelta(days=DAYS_AHEAD)

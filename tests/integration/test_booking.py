@@ -107,6 +107,25 @@ async def test_a_taken_time_is_answered_with_the_nearest_free_ones(conn: Any) ->
     assert len(nearest) == 3
 
 
+async def test_the_nearest_free_times_are_of_the_experts_day_also_when_greenwich_has_the_next(conn: Any) -> None:
+    clinic = await open_clinic(conn)
+    await conn.execute("update staff set time_zone = 'Pacific/Honolulu' where id = $1", clinic.other_expert)
+    await availability.set_working_hours(conn, clinic.other_expert, [WorkingBlock(0, time(15), time(18))])
+    three = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)  # still Monday there
+    now = three - timedelta(minutes=30)
+    starts = [three + n * LENGTH for n in range(4)]
+    await scheduling.book(
+        conn, clinic.case, clinic.other_expert, starts[1], LENGTH, booked_by=clinic.scheduler, now=now
+    )
+    with pytest.raises(SlotTaken) as taken:
+        await scheduling.book(
+            conn, clinic.case, clinic.other_expert, starts[1], LENGTH, booked_by=clinic.scheduler, now=now
+        )
+    nearest = taken.value.values["nearest"]
+    assert isinstance(nearest, list)
+    assert [slot.starts_at for slot in nearest] == [starts[0], *starts[2:]]
+
+
 async def test_a_time_in_the_past_cannot_be_booked(conn: Any) -> None:
     clinic = await open_clinic(conn)
     later = NINE + timedelta(minutes=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +28,16 @@ async def test_every_wrong_field_is_named_and_nothing_is_kept(conn: Any) -> None
         )
     assert set(wrong.value.fields) == {"name", "email", "born_on", "diagnosis", "plan"}
     assert await conn.fetchval("select count(*) from patients") == 1
+
+
+async def test_somebody_born_today_has_a_case_wherever_it_is_that_day_first() -> None:
+    before_noon = datetime(2026, 3, 9, 11, 0, tzinfo=UTC)  # Tuesday has begun in Kiritimati
+    wrong = {
+        day: cases.find_wrong_fields(NewPatient("Ana", "", day, "en"), "Atresia", before_noon)
+        for day in (date(2026, 3, 10), date(2026, 3, 11))
+    }
+    assert not wrong[date(2026, 3, 10)]
+    assert set(wrong[date(2026, 3, 11)]) == {"born_on"}
 
 
 @pytest.mark.parametrize("email", ["a@b\nBcc: x@y", "a b@c", "a@b@c", "@b", "a@", "a,b@c", "x" * 250 + "@long"])

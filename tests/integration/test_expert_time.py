@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gettext
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ from consult.domain.kinds import USUAL_LENGTHS, ConsultationKind
 from consult.domain.slots import Slot
 from consult.domain.working_days import Travel, WorkingBlock
 from consult.scheduling import service as scheduling
+from consult.scheduling.offers_web import list_offers
+from consult.web.words import Words
 from tests.integration.clinic import NOW, Clinic, book_one, open_clinic
 
 LENGTH = timedelta(minutes=45)
@@ -159,6 +162,20 @@ def test_an_absence_on_the_nights_when_the_clock_jumps_covers_all_that_was_meant
     )
     with pytest.raises(InvalidInput):
         changes.absence_of(apia, AbsenceWish(lost, None, lost, None), datetime(2011, 12, 1, tzinfo=UTC))
+
+
+async def test_who_travels_is_offered_on_a_day_that_is_over_at_home(conn: Any) -> None:
+    clinic = await open_clinic(conn)
+    monday, honolulu = date(2026, 3, 9), ZoneInfo("Pacific/Honolulu")
+    await availability.set_working_hours(conn, clinic.expert, [WorkingBlock(0, time(15), time(18))])
+    await changes.add_travel(conn, clinic.expert, Travel(monday, monday, honolulu), today=monday)
+    three = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)
+    offers = await list_offers(
+        conn, [await availability.fetch_expert(conn, clinic.expert)], LENGTH, record_count=0,
+        now=three - timedelta(minutes=90), wanted_day="", words=Words("en", gettext.NullTranslations(), {}),
+    )  # fmt: skip
+    assert offers["day"] == offers["today"] == TUESDAY
+    assert [slot.starts_at for slot in offers["free"]] == [three + n * LENGTH for n in range(4)]
 
 
 async def test_journeys_share_no_day_and_wrong_entries_are_named(conn: Any) -> None:

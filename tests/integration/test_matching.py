@@ -56,6 +56,17 @@ async def test_every_name_that_comes_with_consult_can_be_translated(conn: Any) -
     assert sorted(row["name"] for row in rows) == sorted(SHIPPED_NAMES)
 
 
+async def test_free_times_are_counted_from_the_experts_day_on_also_when_greenwich_has_the_next(
+    conn: Any, clinic: Clinic
+) -> None:
+    await conn.execute("update staff set time_zone = 'Pacific/Honolulu' where id = $1", clinic.other_expert)
+    await availability.set_working_hours(conn, clinic.other_expert, [WorkingBlock(0, time(15), time(18))])
+    three = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)  # still Monday there
+    matches = await matching.rank_experts(conn, clinic.case, now=three - timedelta(minutes=30))
+    (candidate,) = [one.candidate for one in matches if one.candidate.expert_id == clinic.other_expert]
+    assert candidate.free[0].starts_at == three
+
+
 async def test_a_profile_is_kept_whole_and_replaced_whole(conn: Any, clinic: Clinic) -> None:
     assert (await matching.fetch_profile(conn, clinic.expert)).updated_at is None
     await set_profile(
