@@ -27,6 +27,7 @@ from consult.web import assets, health, language
 from consult.web.csrf import require_proof
 from consult.web.limits import Limiter
 from consult.web.middleware import add_headers, answer_errors
+from consult.web.once import answer_once
 from consult.web.render import PAGES, Pages
 from consult.web.session_ends import close_sockets_of_ended_sessions
 from consult.web.sockets import OpenSockets
@@ -60,7 +61,9 @@ async def create_app(settings: Settings, *, with_worker: bool = False) -> web.Ap
 
     with_worker: do the jobs in this process as well.
     """
-    app = web.Application(middlewares=[answer_errors, answer_old_pages, require_proof], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[answer_errors, answer_old_pages, require_proof, answer_once], client_max_size=MAX_BODY_BYTES
+    )
     app[SETTINGS] = settings
     app[assets.ASSETS] = assets.Assets(folder("static"))
     app[LANGUAGES] = load_languages(folder("locale"), settings.languages)

@@ -50,6 +50,7 @@ PAGE_TESTS = {
     "test_moving_pages.py",
     "test_patient_changes.py",
     "test_patient_pages.py",
+    "test_pressing_twice.py",
     "test_slow_upload.py",
     "test_spanish.py",
     "test_staff_pages.py",

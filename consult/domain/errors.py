@@ -21,6 +21,7 @@
     ├── AppointmentStarted          appointment.started      409
     ├── ChangesClosed               appointment.closed       409
     ├── TooManyTries                tries.too_many           429
+    ├── StillWorking                form.still_working       409
     ├── BodyRefused                 body.refused             400
     │   ├── BodyTooLarge            body.too_large           413
     │   └── BodyTooSlow             body.too_slow            408
@@ -192,6 +193,14 @@ class TooManyTries(ConsultError):
     code = "tries.too_many"
     status = 429
     message = N_("That was tried too often. Please wait a few minutes and try again.")
+
+
+class StillWorking(ConsultError):
+    code = "form.still_working"
+    status = 409
+    message = N_(
+        "What you sent is still being worked on. Wait a minute, then look whether it is done before you send it again."
+    )
 
 
 class BodyRefused(ConsultError):

@@ -27,6 +27,7 @@ from consult.web.words import Words
 BROKEN_PARTS = (ValueError, AssertionError, LookupError, EOFError, StopAsyncIteration, HttpProcessingError)
 CHUNK_BYTES = 256 * 1024
 MAX_FIELDS = 200
+OURS = frozenset({"csrf", "once"})  # fields that nobody fills in
 MAX_DIGITS = 40  # more than any number here may have, and few enough to be read as one
 # Nor what turns the letters around it to another direction: a name with it turns the rest of its line, too.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -155,7 +156,7 @@ async def read_form(request: web.Request) -> Form:
         raise BodyRefused("form") from None
     if len(posted) > MAX_FIELDS:
         raise BodyRefused("fields")
-    pairs = [(name, _clean(value)) for name, value in posted.items() if isinstance(value, str) and name != "csrf"]
+    pairs = [(name, _clean(value)) for name, value in posted.items() if isinstance(value, str) and name not in OURS]
     return _form(words, pairs)
 
 
@@ -221,7 +222,7 @@ async def read_upload(request: web.Request, name: str = "file") -> Upload:
             size_bytes += len(value)
             if size_bytes > CHUNK_BYTES:
                 raise BodyTooLarge("fields")
-            if part.name != "csrf":
+            if part.name not in OURS:
                 fields[part.name] = _clean(value.decode("utf-8", "replace"))
     except BROKEN_PARTS:
         raise BodyRefused("multipart") from None

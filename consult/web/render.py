@@ -26,6 +26,7 @@ from consult.domain.zones import is_shown_twice, is_summer_time
 from consult.keys import SETTINGS
 from consult.web import csrf
 from consult.web.assets import Assets
+from consult.web.once import new_mark
 from consult.web.request_keys import LANGUAGE_ON_FILE, STAFF, VISIT, WORDS
 from consult.web.words import LANGUAGES, Languages, Words, pick_language
 
@@ -78,7 +79,9 @@ class Pages:
         )
         i18n: Any = made
         i18n.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)
-        made.globals.update(asset=self._assets.url, language=words.language, languages=self._languages.codes)
+        made.globals.update(
+            asset=self._assets.url, new_mark=new_mark, language=words.language, languages=self._languages.codes
+        )
         made.globals.update(language_names={code: language_name(code) for code in self._languages.codes})
         locale = words.language
         made.filters.update(

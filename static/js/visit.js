@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * What every page before the call does: tells the server the browser's time zone once, puts the answer into the page,
- * sends what must not be sent twice once, and leads to what has to be looked at again.
+ * and leads to what has to be looked at again.
  */
 
 import { post } from "./api.js";
@@ -26,17 +26,5 @@ async function useOwnZone() {
   }
 }
 
-/** A form that acts once is sent once, however often its button is pressed. Coming back to the page frees it. */
-function sendOnce() {
-  for (const form of document.querySelectorAll("form[data-once]")) {
-    form.addEventListener("submit", (event) => {
-      if (form.hasAttribute("data-sent")) event.preventDefault();
-      form.setAttribute("data-sent", "");
-    });
-    addEventListener("pageshow", () => form.removeAttribute("data-sent"));
-  }
-}
-
 /** @type {HTMLElement | null} */ (document.querySelector("[data-error-summary]"))?.focus();
-sendOnce();
 void useOwnZone();
