@@ -27,7 +27,8 @@ from cryptography.x509.oid import NameOID
 class MailServer:
     """answers: what is said to the next recipients, then all are taken; data_answers: to the next mails.
 
-    An answer of "" hangs up. port: where it listens.
+    An answer of "" hangs up. port: where it listens. asked: somebody is to get a mail. may_answer: it takes long
+    while that is cleared.
     """
 
     port: int = 0
@@ -36,10 +37,17 @@ class MailServer:
     taken: list[EmailMessage] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)
     secure: list[bool] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
+        self.asked.set()
+        await self.may_answer.wait()
         answer = self.answers.pop(0) if self.answers else "250 OK"
         if not answer:
             assert server.transport is not None

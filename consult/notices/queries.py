@@ -28,15 +28,26 @@ from mails
 
 FETCH_MAIL = MAIL + "where id = $1"
 
-# A second worker that was handed the same job waits here, and then sees that the mail went out.
 LOCK_MAIL = MAIL + "where id = $1 for update"
+
+# A mail and all that is still to be sent to the same person about the same appointment, locked: which of them is being
+# handed over. What began before $2 was given up by a worker that died.
+LOCK_FOR_PERSON = """
+select m.begun_at > $2 as is_under_way
+from mails m, (select appointment_id, audience, person from mails where id = $1) mine
+where m.id = $1 or m.channel = 'mail' and m.appointment_id = mine.appointment_id and m.audience = mine.audience
+  and m.person = mine.person and m.sent_at is null and m.bounced_at is null and m.dropped_at is null
+order by m.id
+for update of m
+"""
 
 LIST_MAILS_OF_APPOINTMENT = MAIL + "where appointment_id = $1 order by queued_at desc, id"
 
-# The highest calendar entry that somebody has of an appointment.
+# The highest calendar entry that somebody has of an appointment by mails other than $4, or may have by now.
 FETCH_TOLD_SEQUENCE = """
 select max(sequence) from mails
-where appointment_id = $1 and audience = $2 and person = $3 and sent_at is not null and bounced_at is null
+where appointment_id = $1 and audience = $2 and person = $3 and id <> $4
+  and (sent_at is not null or begun_at is not null) and bounced_at is null
 """
 
 # The experts who were told that they are booked, and not since that they are not.
@@ -58,6 +69,14 @@ UPDATE_SENT = """
 update mails set sent_at = $2, tries = tries + 1, recipient = $3, person = $4, sequence = $5, invitation_id = $6
 where id = $1
 """
+
+UPDATE_BEGUN = """
+update mails set begun_at = $2, recipient = $3, person = $4, sequence = $5, invitation_id = $6 where id = $1
+"""
+
+UPDATE_HANDED_OVER = "update mails set sent_at = $2, tries = tries + 1, begun_at = null where id = $1"
+
+UPDATE_TAKEN_BACK = "update mails set begun_at = null, sequence = null, invitation_id = null where id = $1"
 
 UPDATE_FAILED = "update mails set failed_at = $2, failure = $3, tries = tries + 1 where id = $1 and sent_at is null"
 
@@ -160,6 +179,15 @@ async def lock_mail(conn: asyncpg.Connection, mail_id: MailId) -> Mail | None:
     return None if row is None else _mail(row)
 
 
+async def lock_for_person(conn: asyncpg.Connection, mail_id: MailId, given_up: datetime) -> bool:
+    """Lock a mail and what else is to be sent to its reader about the same. False if one of them is being handed over.
+
+    given_up: what began before then is not under way any more.
+    """
+    rows = await conn.fetch(LOCK_FOR_PERSON, mail_id, given_up)
+    return not any(row["is_under_way"] for row in rows)
+
+
 async def list_mails_of_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Mail]:
     return [_mail(row) for row in await conn.fetch(LIST_MAILS_OF_APPOINTMENT, appointment_id)]
 
@@ -189,7 +217,9 @@ async def list_messages(
 
 
 async def fetch_told_sequence(conn: asyncpg.Connection, mail: Mail) -> int | None:
-    found: int | None = await conn.fetchval(FETCH_TOLD_SEQUENCE, mail.appointment_id, mail.audience, mail.person)
+    found: int | None = await conn.fetchval(
+        FETCH_TOLD_SEQUENCE, mail.appointment_id, mail.audience, mail.person, mail.id
+    )
     return found
 
 
@@ -214,6 +244,29 @@ async def update_sent(
     invitation_id: InvitationId | None = None,
 ) -> None:
     await conn.execute(UPDATE_SENT, mail_id, now, recipient, person, sequence, invitation_id)
+
+
+async def update_begun(
+    conn: asyncpg.Connection,
+    mail_id: MailId,
+    now: datetime,
+    *,
+    recipient: str,
+    person: str,
+    sequence: int | None = None,
+    invitation_id: InvitationId | None = None,
+) -> None:
+    """Say that a mail is being handed over, with these things in it."""
+    await conn.execute(UPDATE_BEGUN, mail_id, now, recipient, person, sequence, invitation_id)
+
+
+async def update_handed_over(conn: asyncpg.Connection, mail_id: MailId, now: datetime) -> None:
+    await conn.execute(UPDATE_HANDED_OVER, mail_id, now)
+
+
+async def update_taken_back(conn: asyncpg.Connection, mail_id: MailId) -> None:
+    """Say that what was begun did not go out."""
+    await conn.execute(UPDATE_TAKEN_BACK, mail_id)
 
 
 async def update_failed(conn: asyncpg.Connection, mail_id: MailId, failure: str, now: datetime) -> None:

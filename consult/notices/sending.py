@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import TypeAlias
 
@@ -53,9 +55,21 @@ from consult.web.words import Languages, load_languages
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 60.0
+UNDER_WAY = timedelta(seconds=2 * outbox.SEND_WITHIN_S)  # a mail that was begun before then was given up
+LOOK_AGAIN = timedelta(seconds=1)
 
 # What `waiting` tells of an offer when its letter is written, None if it is over. It mints the offer's secret there.
 FindOffer: TypeAlias = Callable[[Connection, uuid.UUID, datetime], Awaitable[OfferToTell | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A mail that is written and begun. link: the new one in it. offer: what it tells of, if it does."""
+
+    mail: Mail
+    message: EmailMessage
+    link: IssuedLink | None = None
+    offer: OfferToTell | None = None
 
 
 class MailSender:
@@ -77,36 +91,65 @@ class MailSender:
         self._clock = clock
 
     async def __call__(self, payload: jobs.Payload) -> None:
-        mail_id = MailId(uuid.UUID(payload["mail_id"]))
+        ready = await self._prepare(MailId(uuid.UUID(payload["mail_id"])))
+        if ready is None:
+            return
+        mail = ready.mail
+        bounces_to = bounce_address(self._settings.mail_bounces, mail.id) if self._settings.mail_bounces else None
         try:
-            async with self._pool.acquire() as conn, conn.transaction():
-                await self._send(conn, mail_id, self._clock())
+            await outbox.send(ready.message, file_name=mail.file_name, settings=self._settings, bounces_to=bounces_to)
         except outbox.MailRefused as refused:
-            async with self._pool.acquire() as conn:
-                await queries.update_bounced(conn, mail_id, refused.status, self._clock(), tries=1)
-            log.warning("mail.bounced", mail=str(mail_id), status=refused.status)
+            async with self._taken_back(ready) as conn:
+                await queries.update_bounced(conn, mail.id, refused.status, self._clock(), tries=1)
+            log.warning("mail.bounced", mail=str(mail.id), status=refused.status)
+            return
         except (outbox.MailNotSent, OSError, TimeoutError) as error:
             failure = str(error) if isinstance(error, outbox.MailNotSent) else type(error).__name__
-            async with self._pool.acquire() as conn:
-                await queries.update_failed(conn, mail_id, failure, self._clock())
+            async with self._taken_back(ready) as conn:
+                await queries.update_failed(conn, mail.id, failure, self._clock())
             raise
+        except BaseException:  # the worker stops: the next one need not wait
+            async with self._taken_back(ready):
+                pass
+            raise
+        async with self._pool.acquire() as conn, conn.transaction():
+            await queries.update_handed_over(conn, mail.id, self._clock())
+            if ready.offer is not None and mail.offer_id is not None and self._settings.webhook_url is not None:
+                await queue_offer_event(conn, mail.offer_id, ready.offer, self._clock())
+        log.info("mail.sent", mail=str(mail.id), kind=mail.kind.value)
 
-    async def _send(self, conn: Connection, mail_id: MailId, now: datetime) -> None:
-        """Send one mail and say so, in one transaction: a mail that did not go out leaves no link behind."""
-        mail = await queries.lock_mail(conn, mail_id)
+    async def _prepare(self, mail_id: MailId) -> _Ready | None:
+        """Write a mail and say that it is being handed over, None if it is not needed any more.
+
+        That is done before the mail server is asked, in a transaction of its own: a server that takes long keeps nobody
+        from moving the appointment. What else is to be sent to the same reader waits, so that mails come in order.
+        """
+        for _ in range(math.ceil(UNDER_WAY / LOOK_AGAIN) + 1):
+            now = self._clock()
+            async with self._pool.acquire() as conn, conn.transaction():
+                if await queries.lock_for_person(conn, mail_id, now - UNDER_WAY):
+                    return await self._write(conn, mail_id, now)
+            await asyncio.sleep(LOOK_AGAIN.total_seconds())
+        raise outbox.MailNotSent("UnderWay")
+
+    async def _write(self, conn: Connection, mail_id: MailId, now: datetime) -> _Ready | None:
+        mail = await queries.fetch_mail(conn, mail_id)
         if mail is None or mail.is_settled:
-            return
+            return None
         if mail.offer_id is not None:
-            message = await self._write_offer(conn, mail, mail.offer_id, now)
-        else:
-            message = await self._write_letter(conn, mail, now)
-        if message is None:
-            return
-        bounces_to = bounce_address(self._settings.mail_bounces, mail_id) if self._settings.mail_bounces else None
-        await outbox.send(message, file_name=mail.file_name, settings=self._settings, bounces_to=bounces_to)
-        log.info("mail.sent", mail=str(mail_id), kind=mail.kind.value)
+            return await self._write_offer(conn, mail, mail.offer_id, now)
+        return await self._write_letter(conn, mail, now)
 
-    async def _write_letter(self, conn: Connection, mail: Mail, now: datetime) -> EmailMessage | None:
+    @contextlib.asynccontextmanager
+    async def _taken_back(self, ready: _Ready) -> AsyncIterator[Connection]:
+        """A transaction in which a mail that did not go out has left no link behind."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            await queries.update_taken_back(conn, ready.mail.id)
+            if ready.link is not None:
+                await scheduling.forget_link(conn, ready.link.invitation_id)
+            yield conn
+
+    async def _write_letter(self, conn: Connection, mail: Mail, now: datetime) -> _Ready | None:
         """Return the mail about an appointment, None if it is not needed any more."""
         assert mail.appointment_id is not None
         occasion = await occasion_queries.fetch_occasion(conn, mail.appointment_id)
@@ -139,7 +182,7 @@ class MailSender:
                 asked_to_come=True,
             )
             add_entry(message, entry, head.words.language)
-        await queries.update_sent(
+        await queries.update_begun(
             conn,
             mail.id,
             now,
@@ -148,17 +191,16 @@ class MailSender:
             sequence=sequence,
             invitation_id=link.invitation_id if link else None,
         )
-        return message
+        return _Ready(mail, message, link)
 
-    async def _write_offer(self, conn: Connection, mail: Mail, offer_id: OfferId, now: datetime) -> EmailMessage | None:
+    async def _write_offer(self, conn: Connection, mail: Mail, offer_id: OfferId, now: datetime) -> _Ready | None:
         offer = None if self._find_offer is None else await self._find_offer(conn, offer_id, now)
         if offer is None or not offer.address or now >= offer.expires_at:
             await queries.update_dropped(conn, mail.id, reminders.OFFER_OVER, now)
             return None
-        await queries.update_sent(conn, mail.id, now, recipient=offer.address, person=str(offer.patient_id))
-        if self._settings.webhook_url is not None:
-            await queue_offer_event(conn, offer_id, offer, now)
-        return write_offer(self._head(mail, offer.language, offer.address, now), offer)
+        await queries.update_begun(conn, mail.id, now, recipient=offer.address, person=str(offer.patient_id))
+        letter = write_offer(self._head(mail, offer.language, offer.address, now), offer)
+        return _Ready(mail, letter, offer=offer)
 
     def _head(self, mail: Mail, language: str, recipient: str, now: datetime) -> Head:
         return Head(mail.id, mail.kind, self._languages.of(language), self._settings, recipient, now)

@@ -33,6 +33,10 @@ where appointment_id = $1 and revoked_at is null and ($3::uuid is null or person
 returning person_id
 """
 
+DELETE_UNOPENED = """
+delete from invitations i where i.id = $1 and not exists (select from visits v where v.invitation_id = i.id)
+"""
+
 LIST_INVITED = """
 select i.person_id, min(i.name) as name, min(i.role) as role, array_agg(i.id order by i.issued_at) as invitation_ids,
        exists (
@@ -133,6 +137,10 @@ async def insert_invitation(
         INSERT_INVITATION, link.invitation_id, link.appointment_id, person_id, role, name, link.secret_hash,
         link.code_hash, now,
     )  # fmt: skip
+
+
+async def delete_unopened(conn: asyncpg.Connection, invitation_id: InvitationId) -> None:
+    await conn.execute(DELETE_UNOPENED, invitation_id)
 
 
 async def revoke_invitations(

@@ -150,6 +150,11 @@ async def list_invited(conn: asyncpg.Connection, appointment_id: AppointmentId) 
     return await queries.list_invited(conn, appointment_id)
 
 
+async def forget_link(conn: asyncpg.Connection, invitation_id: InvitationId) -> None:
+    """Forget a link whose mail did not go out. If somebody came by it all the same, it stays."""
+    await queries.delete_unopened(conn, invitation_id)
+
+
 async def revoke_links(
     conn: asyncpg.Connection, appointment_id: AppointmentId, *, now: datetime, person_id: uuid.UUID | None = None
 ) -> list[str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import icalendar
 import pytest
 
 from consult.domain.clock import utc_now
 from consult.files import folder
 from consult.jobs import Jobs
-from consult.notices import queueing
+from consult.notices import queueing, sending
 from consult.notices import service as notices
 from consult.notices.outbox import MailNotSent
 from consult.scheduling import service as scheduling
@@ -24,7 +26,7 @@ from consult.web.words import load_languages
 from tests.calendar_programs import needs_thunderbirds_parser, read_as_thunderbird
 from tests.conftest import SECRET, Database
 from tests.integration.clinic import Clinic, book_one, open_clinic
-from tests.mail_server import certificate, mail_server
+from tests.mail_server import MailServer, certificate, mail_server
 from tests.unit.test_bounces import report
 
 LANGUAGES = load_languages(folder("locale"), ("en", "es"))
@@ -164,6 +166,91 @@ async def test_two_moves_before_the_mail_went_out_are_told_as_one(
     assert sorted(mail.state for mail in await _messages(database) if mail.kind == "change") == [
         "dropped", "sent", "waiting", "waiting",
     ]  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def while_the_invitation_is_handed_over(
+    database: Database, make_settings: Callable[..., Settings]
+) -> AsyncIterator[tuple[Any, MailServer, Settings, asyncio.Task[list[str]]]]:
+    """A mail server that has been given the patient's invitation and does not answer; it may, when the context ends."""
+    _clinic, appointment = await book(database)
+    async with mail_server() as server:
+        server.may_answer.clear()
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        sending = asyncio.create_task(send_all(database, settings))
+        try:
+            async with asyncio.timeout(20):
+                await server.asked.wait()
+                yield appointment, server, settings, sending
+        finally:
+            server.may_answer.set()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_mail_server_that_takes_long_keeps_nobody_from_moving(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    async with while_the_invitation_is_handed_over(database, make_settings) as (appointment, server, settings, first):
+        moved_to = appointment.starts_at + timedelta(days=1)
+        async with database.pool.acquire() as conn, conn.transaction():
+            await scheduling.move(
+                conn, appointment.id, moved_to, sequence=0, by=None, now=utc_now(), outside_hours=True
+            )
+            await notices.queue_change(conn, appointment.id, utc_now())
+        assert not server.taken
+        server.may_answer.set()
+        assert await first == []
+        assert await send_all(database, settings) == []
+        told = [icalendar.Calendar.from_ical(entry_of(one).decode()).walk("VEVENT")[0] for one in server.taken]
+        assert [one["SEQUENCE"] for one in told] == [0, 1]
+        sent = await database.pool.fetch(
+            "select i.revoked_at is null as opens from mails m join invitations i on i.id = m.invitation_id"
+            " where m.audience = 'patient' order by m.sequence"
+        )
+        assert [row["opens"] for row in sent] == [False, True]
+
+
+async def test_a_cancellation_comes_after_the_invitation_that_is_being_handed_over(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    async with while_the_invitation_is_handed_over(database, make_settings) as (appointment, server, settings, first):
+        async with database.pool.acquire() as conn, conn.transaction():
+            await scheduling.cancel(conn, appointment.id, utc_now())
+            await notices.queue_cancellation(conn, appointment.id, utc_now())
+        cancelling = asyncio.create_task(send_all(database, settings))
+        while await database.pool.fetchval("select count(*) from mails where kind = 'cancellation'") < 2:
+            await asyncio.sleep(0.05)
+        server.may_answer.set()
+        assert await first == []
+        assert await cancelling == []
+        methods = [icalendar.Calendar.from_ical(entry_of(one).decode())["METHOD"] for one in server.taken]
+        assert methods == ["REQUEST", "CANCEL"]
+
+
+async def test_a_mail_whose_worker_stops_leaves_no_link_and_goes_out_from_the_next_one(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    async with while_the_invitation_is_handed_over(database, make_settings) as (_one, server, settings, first):
+        links = await database.pool.fetchval("select count(*) from invitations")
+        first.cancel()
+        server.may_answer.set()  # to the client that takes its leave
+        await asyncio.wait([first])
+        assert await database.pool.fetchval("select count(*) from invitations") == links - 1
+        assert await send_all(database, settings) == []
+        assert (await patients_mail(database)).state == "sent"
+        assert len(server.taken) == 1
+
+
+async def test_a_mail_whose_worker_was_killed_goes_out_when_it_was_given_up(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    await book(database)
+    begun_at = utc_now() - sending.UNDER_WAY
+    await database.pool.execute("update mails set begun_at = $1, sequence = 0", begun_at)
+    async with mail_server() as server:
+        assert await send_all(database, make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")) == []
+        assert len(server.taken) == 1
 
 
 async def test_a_mail_is_in_its_recipients_zone_and_language(
