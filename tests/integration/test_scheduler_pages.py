@@ -329,6 +329,25 @@ async def test_the_board_shows_appointments_free_times_and_who_needs_a_hand(
         await read(scheduler, nonsense)
 
 
+async def test_who_needs_a_hand_in_a_panels_call_is_shown_with_all_of_its_experts(
+    scheduler: aiohttp.ClientSession, database: Database, clinic: Clinic
+) -> None:
+    async with database.pool.acquire() as conn:
+        booked, _link = await scheduling.book(
+            conn, clinic.case, clinic.expert, utc_now() + timedelta(minutes=5), timedelta(minutes=45),
+            kind=ConsultationKind.PANEL, others=[clinic.other_expert], booked_by=clinic.scheduler, now=utc_now(),
+            outside_hours=True,
+        )  # fmt: skip
+    assert "Dr Sabine Brandt, Dr Helen Okafor</span>" in await read(scheduler, "/board")
+    await database.pool.execute(
+        "insert into room_events values (gen_random_uuid(), $1, 'MemberWaiting', 0, now(), $2)",
+        booked.id, {"member_id": "m1"},
+    )  # fmt: skip
+    page = await read(scheduler, "/board")
+    assert "Dr Sabine Brandt, Dr Helen Okafor</span>" in page
+    assert "Nobody of the panel has let the patient in yet." in page
+
+
 async def test_boards_show_free_times_in_each_experts_own_length(
     scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
 ) -> None:
