@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from consult.domain.ids import StaffId
+from consult.consultations import service as consultations
+from consult.domain.ids import CaseId, StaffId
 from consult.keys import STORE
 from consult.people import service as people
+from consult.transcripts import playback
+from consult.transcripts.playback import TextState
 from tests.conftest import Database, Server
 from tests.rows import Booked, book
 
@@ -126,3 +130,50 @@ async def test_a_failed_text_says_so_and_can_be_tried_again(server: Server, data
     assert progress["consultations"][0]["all_ms"] == 60_000
     async with database.pool.acquire() as conn:
         assert await conn.fetchval("select count(*) from pgqueuer where entrypoint = 'transcribe_segment'") == 1
+
+
+class Interrupted:
+    """A connection in which something happens before one of its statements. count: how many there were."""
+
+    def __init__(self, conn: Any, at: int, happens: Callable[[], Awaitable[None]]) -> None:
+        self._conn, self._at, self._happens, self.count = conn, at, happens, 0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._conn, name)
+        if name not in ("fetch", "fetchrow", "fetchval", "execute"):
+            return found
+
+        async def ask(*asked: Any) -> Any:
+            if self.count == self._at:
+                await self._happens()
+            self.count += 1
+            return await found(*asked)
+
+        return ask
+
+
+async def test_a_page_that_says_ready_has_the_words_at_whatever_moment_they_came(
+    database: Database, call: Call
+) -> None:
+    async def come() -> None:
+        async with database.pool.acquire() as worker, worker.transaction():
+            await worker.execute(
+                "insert into turns values (gen_random_uuid(), $1, 5000, 6000, 'I have a question.', '[]')",
+                call.segment_id,
+            )
+            await worker.execute("update transcripts set failed_at = null, finished_at = now(), done_ms = 60000")
+
+    said: list[tuple[TextState, bool]] = []
+    at, statements = 0, 1
+    async with database.pool.acquire() as conn:
+        (consultation,) = await consultations.list_consultations(conn, CaseId(call.booked.case_id))
+        while at < statements:
+            await conn.execute("delete from turns")
+            await conn.execute("update transcripts set finished_at = null, failed_at = null, done_ms = 0")
+            interrupted: Any = Interrupted(conn, at, come)
+            page = await playback.read(interrupted, consultation, {})
+            said.append((page.text.state, any(line.turn for line in page.lines)))
+            at, statements = at + 1, interrupted.count
+    assert len(said) > 5
+    assert (TextState.READY, False) not in said
+    assert said[0] == (TextState.READY, True)
