@@ -12,12 +12,13 @@ SOURCES := consult signaling tests scripts
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(RUN) -m pytest
 TESTS_AT_ONCE := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
-.PHONY: help demo test check set-up set-up-dev format words clean
+.PHONY: help demo test test-at check set-up set-up-dev format words clean
 .SILENT:
 
 help:
 	echo "make demo        try Consult on this machine (PORT=8080, CONSULT_HOME=.consult)"
 	echo "make test        set up and run all tests"
+	echo "make test-at     run tests as if it were another moment: AT=\"2027-02-28 23:58\" [ZONE=Pacific/Niue] TESTS=tests/…"
 	echo "make check       format, lint, types, layering, unit tests"
 	echo "make words       bring the translations in locale/ up to date with the words in the sources"
 	echo "make bench-NAME  run the benchmark tests/bench/NAME.py"
@@ -44,6 +45,10 @@ test: set-up-dev static-checks
 	$(PYTEST) -n 2 --dist worksteal -m in_pairs tests/browser || failed=1; \
 	$(PYTEST) -m alone tests/browser || failed=1; \
 	exit $$failed
+
+# For example: make test-at AT="2027-02-28 23:58" ZONE=Pacific/Niue TESTS=tests/integration/test_boards.py
+test-at: set-up-dev
+	$(RUN) -m tests.moments "$(AT)" $(if $(ZONE),--zone $(ZONE)) -n $(TESTS_AT_ONCE) --dist worksteal $(TESTS)
 
 check: set-up-dev static-checks
 	$(PYTEST) -q tests/unit

@@ -43,9 +43,10 @@ NAMES = (
 class House:
     """A clinic in whose zone it is noon, so that the day has hours before and behind it."""
 
-    def __init__(self, server: Server, scheduler: StaffId, experts: list[StaffId], cases: list[CaseId]) -> None:
+    def __init__(
+        self, server: Server, scheduler: StaffId, experts: list[StaffId], cases: list[CaseId], now: datetime
+    ) -> None:
         self.server, self.scheduler, self.experts, self.cases = server, scheduler, experts, cases
-        now = utc_now()
         self.now = now
         self.hour = now.replace(minute=0, second=0, microsecond=0)
 
@@ -85,7 +86,7 @@ async def settle(server: Server, *, experts: int = 2, hours: bool = True) -> Hou
             await availability.set_working_hours(conn, one, ALL_WEEK)
         cases = [await open_case(conn, scheduler, now=now), await open_case(conn, scheduler, name="Omar Said", now=now)]
         await conn.execute("update patients set time_zone = 'Europe/Lisbon'")
-    return House(server, scheduler, made, cases)
+    return House(server, scheduler, made, cases, now)
 
 
 @pytest.fixture

@@ -43,8 +43,7 @@ NO_KEYFRAME_MS = 300 + 67 + TOGETHER_MS
 
 async def test_a_second_opinion_from_booking_to_transcript(database_url: str, tmp_path: Path) -> None:
     consult = Consult(database_url, tmp_path / "home")
-    now = datetime.now(UTC)
-    zone = zone_where_it_is_noon(now)
+    zone = zone_where_it_is_noon(datetime.now(UTC))
     consult.create_staff(
         email="noor@clinic.test", name="Noor Aziz", role="scheduler", time_zone=zone, password=PASSWORD
     )
@@ -73,7 +72,7 @@ async def test_a_second_opinion_from_booking_to_transcript(database_url: str, tm
     )
     try:
         async with open_browsers(at_the_clinic, at_home) as (clinic, home):
-            link = await book(clinic, consult.url, now)
+            link = await book(clinic, consult.url, ZoneInfo(zone))
             patient_page = await prepare(home, link, tmp_path)
             expert_page = await open_page(clinic, f"{consult.url}/sign-in")
             await sign_in(expert_page, "helen@clinic.test", PASSWORD)
@@ -90,7 +89,7 @@ async def test_a_second_opinion_from_booking_to_transcript(database_url: str, tm
         consult.stop()
 
 
-async def book(clinic: Browser, url: str, now: datetime) -> str:
+async def book(clinic: Browser, url: str, zone: ZoneInfo) -> str:
     """The scheduler opens a case, enters the expert's hours, books the next free slot and copies the link."""
     page = await open_page(clinic, f"{url}/sign-in")
     await page.get_by_label("E-mail").fill("noor@clinic.test")
@@ -107,15 +106,15 @@ async def book(clinic: Browser, url: str, now: datetime) -> str:
     await page.get_by_role("button", name="Open the case").click()
     case_url = page.url
     await page.get_by_role("link", name="Experts").click()
-    await enter_hours(page)
+    await enter_hours(page, zone)
     await page.goto(case_url)
     return await book_next_slot(page)
 
 
-async def enter_hours(page: Page) -> None:
+async def enter_hours(page: Page, zone: ZoneInfo) -> None:
     """From in three minutes on, in the expert's zone; hours that end before they start are refused and kept."""
     await page.get_by_role("link", name=f"Working hours of {EXPERT}").click()
-    soon = datetime.now(UTC).astimezone(ZoneInfo(zone_where_it_is_noon(datetime.now(UTC)))) + timedelta(minutes=3)
+    soon = datetime.now(zone) + timedelta(minutes=3)
     if not await page.get_by_label("From").count():
         await page.get_by_role("button", name="Add a row").click()
     await page.get_by_label("Day").first.select_option(str(soon.weekday()))
