@@ -21,8 +21,13 @@ class Slot:
 
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime | None:
     """Return the instant of a naive local time: the first of two where the clock repeats it, None where it skips it."""
-    instant = local.replace(tzinfo=zone).astimezone(UTC)
-    return instant if instant.astimezone(zone).replace(tzinfo=None) == local else None
+    return next(iter(instants_of(local, zone)), None)
+
+
+def instants_of(local: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Return when a zone's clock shows a naive local time: once, twice, or never where it skips it."""
+    found = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return sorted({instant for instant in found if instant.astimezone(zone).replace(tzinfo=None) == local})
 
 
 def day_bounds(day: date, zone: ZoneInfo) -> Slot:

@@ -28,6 +28,7 @@ from consult.scheduling.flash import keep_link
 from consult.scheduling.offers_web import (
     CHOOSE_EXPERT,
     REFUSED,
+    hours_to_choose,
     list_offers,
     nearest_of,
     wanted_start,
@@ -167,6 +168,7 @@ async def _render_booking(
             "patient_zone": case.patient.time_zone,
             "chosen_at": chosen.get("at") or chosen.get("slot") or "",
             "nearest": nearest_of(refused),
+            "hours": hours_to_choose(form, choice.lead if choice else None),
             "values": form.values if form else {},
             "errors": form.errors if form else {},
             "staff_zone": staff.time_zone,

@@ -22,6 +22,7 @@ from consult.scheduling.model import AppointmentDetails
 from consult.scheduling.offers_web import (
     CHOOSE_EXPERT,
     REFUSED,
+    hours_to_choose,
     list_offers,
     nearest_of,
     wanted_start,
@@ -137,6 +138,7 @@ async def _render_moving(
             "patient_zone": details.patient_time_zone,
             "chosen_at": chosen.get("slot") or "",
             "nearest": nearest_of(refused),
+            "hours": hours_to_choose(form, lead),
             "meanwhile": isinstance(refused, MovedMeanwhile),
             "started": isinstance(refused, AppointmentStarted),
             "values": form.values if form else {},

@@ -15,7 +15,7 @@ from babel.dates import format_skeleton, get_day_names
 
 from consult.domain.clock import earliest_day
 from consult.domain.errors import ConsultError, RoomsFull, SlotInPast, SlotOutsideHours, SlotTaken
-from consult.domain.slots import Slot, instant_of
+from consult.domain.slots import Slot, instants_of
 from consult.domain.words import N_
 from consult.people.model import Staff
 from consult.scheduling import service
@@ -30,6 +30,8 @@ REFUSED = (SlotTaken, SlotInPast, SlotOutsideHours, RoomsFull)  # about the time
 CHOOSE_EXPERT = N_("Choose an expert.")
 CHOOSE_TIME = N_("Choose one of the free times.")
 SKIPPED_TIME = N_("The clock skips this time on that day. Choose another one.")
+SHOWN_TWICE = N_("The clock shows this time twice on that day. Choose which of the two.")
+WHICH_HOUR = ("first", "second")
 YEARS = range(2000, 2200)  # what lies outside is a slip, and near the ends of the calendar zones cannot be computed
 
 
@@ -78,16 +80,36 @@ def wanted_start(form: Form, lead: Staff, *, outside_hours: bool) -> datetime | 
         if starts_at is None:
             form.wrong("slot", CHOOSE_TIME)
         return starts_at
+    instants = typed_instants(form, lead)
+    if len(instants) < 2:
+        return next(iter(instants), None)
+    which = form.choice("hour", WHICH_HOUR, required=False)
+    if not which:
+        form.wrong("hour", SHOWN_TWICE)
+        return None
+    return instants[WHICH_HOUR.index(which)]
+
+
+def typed_instants(form: Form, lead: Staff) -> list[datetime]:
+    """Return the instants of a typed day and time of the lead: two where the clock shows it twice. Marks wrong ones."""
     day, at = form.date("date"), form.clock_time("time")
     if day is None or at is None:
-        return None
+        return []
     if day.year not in YEARS:
         form.wrong("date", NOT_A_DATE)
-        return None
-    instant = instant_of(datetime.combine(day, at), ZoneInfo(lead.time_zone))
-    if instant is None:
+        return []
+    instants = instants_of(datetime.combine(day, at), ZoneInfo(lead.time_zone))
+    if not instants:
         form.wrong("time", SKIPPED_TIME)
-    return instant
+    return instants
+
+
+def hours_to_choose(form: Form | None, lead: Staff | None) -> list[tuple[str, datetime]]:
+    """Return what `times.hour_choice` offers: both instants of a typed time that comes twice."""
+    if form is None or lead is None or not form.checked("outside_hours"):
+        return []
+    instants = typed_instants(form, lead)
+    return list(zip(WHICH_HOUR, instants, strict=True)) if len(instants) == len(WHICH_HOUR) else []
 
 
 def instant_from(text: str) -> datetime | None:

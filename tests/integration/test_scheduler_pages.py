@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from consult.availability import service as availability
 from consult.domain.clock import utc_now
 from consult.domain.ids import StaffId
 from consult.domain.kinds import ConsultationKind
+from consult.domain.slots import instants_of
 from consult.domain.working_days import WorkingBlock
 from consult.scheduling import service as scheduling
 from tests.conftest import Database, Server
@@ -194,6 +195,32 @@ async def test_a_time_outside_the_hours_is_booked_in_the_experts_zone(
     assert status == 303
     booked = await database.pool.fetchval("select lower(during) from appointments")
     assert booked.astimezone(ZoneInfo("America/Toronto")).strftime("%F %H:%M") == f"{day} 20:15"
+
+
+async def test_of_a_typed_time_that_comes_twice_both_hours_can_be_booked_and_moved_to(
+    scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
+) -> None:
+    tomorrow = utc_now().date() + timedelta(days=1)
+    nights = (datetime.combine(tomorrow + timedelta(days=number), time(2, 30)) for number in range(400))
+    night, (first, second) = next((at, both) for at in nights if len(both := instants_of(at, BERLIN)) == 2)
+    typed = {"outside_hours": "1", "date": night.date().isoformat(), "time": "02:30", "length": "20"}
+    page = f"/cases/{clinic.case}/book"
+    form = {"expert": str(clinic.expert), **typed}
+    status, text, _place = await send(scheduler, page, form, page=page)
+    assert status == 422 and "The clock shows this time twice on that day." in text
+    assert (
+        'value="02:30"' in text and "Central European Summer Time" in text and "Central European Standard Time" in text
+    )
+    status, text, _place = await send(scheduler, page, form | {"hour": "third"}, page=page)
+    assert status == 422 and "Please choose one of the given answers." in text
+    status, _text, place = await send(scheduler, page, form | {"hour": "second"}, page=page)
+    assert status == 303
+    assert await database.pool.fetchval("select lower(during) from appointments") == second
+    status, text, _place = await send(scheduler, f"{place}/move", form | {"sequence": "0"})
+    assert status == 422 and "The clock shows this time twice on that day." in text
+    status, _text, _place = await send(scheduler, f"{place}/move", form | {"sequence": "0", "hour": "first"})
+    assert status == 303
+    assert await database.pool.fetchval("select lower(during) from appointments") == first
 
 
 async def test_no_time_is_arranged_in_an_absence_and_what_was_typed_stays(
