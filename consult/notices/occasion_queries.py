@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -62,13 +61,11 @@ order by g.person_id, i.issued_at desc
 
 FETCH_STAFF = "select id, email, language, time_zone from staff where id = $1"
 
-FETCH_PATIENT = """
-select id, email, language, coalesce(time_zone, 'UTC') as time_zone from patients where id = $1
-"""
-
-# An offer that is still open, for a text message about it.
-FETCH_PHONE_FOR_OFFER = """
-select p.phone from wait_offers o join patients p on p.id = o.patient_id
+# Who is offered a time, for a text message about it while the offer is open. As long as a patient's zone is not known,
+# times are told in that of the expert.
+FETCH_OFFERED = """
+select p.id, p.email, p.phone, p.language, coalesce(p.time_zone, e.time_zone) as time_zone
+from wait_offers o join patients p on p.id = o.patient_id join staff e on e.id = o.expert_id
 where o.id = $1 and o.ended_at is null and o.expires_at > $2
 """
 
@@ -117,8 +114,9 @@ async def fetch_staff(conn: asyncpg.Connection, staff_id: StaffId) -> PersonToTe
     return None if row is None else _expert(row)
 
 
-async def fetch_patient(conn: asyncpg.Connection, patient_id: uuid.UUID) -> PersonToTell | None:
-    row = await conn.fetchrow(FETCH_PATIENT, patient_id)
+async def fetch_offered(conn: asyncpg.Connection, offer_id: OfferId, now: datetime) -> PersonToTell | None:
+    """Return who may still take an offer, None if it is over."""
+    row = await conn.fetchrow(FETCH_OFFERED, offer_id, now)
     if row is None:
         return None
     return PersonToTell(Audience.PATIENT, str(row["id"]), row["email"], row["language"], row["time_zone"])
@@ -126,8 +124,8 @@ async def fetch_patient(conn: asyncpg.Connection, patient_id: uuid.UUID) -> Pers
 
 async def fetch_phone_for_offer(conn: asyncpg.Connection, offer_id: OfferId, now: datetime) -> str | None:
     """The number of somebody who may still take an offer, "" if they have none; None if the offer is over."""
-    phone: str | None = await conn.fetchval(FETCH_PHONE_FOR_OFFER, offer_id, now)
-    return phone
+    row = await conn.fetchrow(FETCH_OFFERED, offer_id, now)
+    return None if row is None else row["phone"]
 
 
 async def list_upcoming(conn: asyncpg.Connection, now: datetime, until: datetime) -> list[Upcoming]:

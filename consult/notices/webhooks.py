@@ -153,11 +153,8 @@ class EventSender:
         return _body(mail, occasion.patient, occasion.number, occasion.starts_at)
 
     async def _write_offer(self, conn: Any, mail: Mail, now: datetime) -> bytes | None:
-        patient = await occasion_queries.fetch_patient(conn, uuid.UUID(mail.person))
-        is_open = mail.offer_id is not None and (
-            await occasion_queries.fetch_phone_for_offer(conn, mail.offer_id, now) is not None
-        )
-        if patient is None or mail.about_at is None or not is_open:
+        patient = None if mail.offer_id is None else await occasion_queries.fetch_offered(conn, mail.offer_id, now)
+        if patient is None or mail.about_at is None:
             await queries.update_dropped(conn, mail.id, reminders.OFFER_OVER, now)
             return None
         return _body(mail, patient, None, mail.about_at)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from consult.domain.clock import utc_now
 from consult.domain.errors import LinkNotUsable, TooManyTries
+from consult.domain.words import N_
 from consult.keys import LIMITER, POOL
 from consult.notices import service as notices
 from consult.scheduling import service as scheduling
@@ -24,6 +25,11 @@ from consult.web.session import VISIT_COOKIE, read_cookie, start_visit
 
 DOOR_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
 NEXT = "/visit"
+# Whatever is wrong with them, so that nobody learns which numbers there are.
+MISTYPED = N_(
+    "This number and this code open no appointment."
+    " Look at both once more in our newest mail, or ask for a new link below."
+)
 
 routes = web.RouteTableDef()
 
@@ -64,7 +70,10 @@ async def join(request: web.Request) -> web.Response:
     except LinkNotUsable as error:
         if not wants_page(request):
             raise
-        return _door(request, form, {"closed": True, "values": {"reach": number}}, status=error.status)
+        if secret:
+            return _door(request, form, {"closed": True, "values": {}}, status=error.status)
+        form.wrong("code", MISTYPED)
+        return _door(request, form, status=error.status)
     answer: web.Response
     if wants_page(request):
         answer = web.Response(status=303, headers={"Location": NEXT})

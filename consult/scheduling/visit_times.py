@@ -17,7 +17,10 @@ ONE_LINE = N_("{day}, {clock} {zone}")
 
 @dataclass(frozen=True, slots=True)
 class WhenWords:
-    """day: Sunday 22 November. clock: 15:30. zone: Lisbon time. opens: when one may come. short: all in one."""
+    """day: Sunday 22 November. clock: 15:30. zone: Lisbon time. short: all in one.
+
+    opens: when one may come: 15:00, with its day if that is the one before.
+    """
 
     time_zone: str
     day: str
@@ -51,9 +54,15 @@ def say_when(visit: Visit, time_zone: str, words: Words) -> WhenWords:
         day=_capital(_day(visit.starts_at, time_zone, "EEEE", locale)),
         clock=clock_time(visit.starts_at, time_zone, locale=locale),
         zone=zone_then(visit.starts_at, time_zone, words=words),
-        opens=exact_time(visit.starts_at - JOIN_BEFORE, time_zone, locale=locale),
+        opens=_opens(visit.starts_at - JOIN_BEFORE, visit.starts_at, time_zone, words),
         short=_capital(in_one_line(visit.starts_at, time_zone, words)),
     )
+
+
+def _opens(opens_at: datetime, starts_at: datetime, time_zone: str, words: Words) -> str:
+    if opens_at.astimezone(zone(time_zone)).date() != starts_at.astimezone(zone(time_zone)).date():
+        return _capital(in_one_line(opens_at, time_zone, words))
+    return exact_time(opens_at, time_zone, locale=words.language)
 
 
 def say_instant(instant: datetime, time_zone: str, words: Words) -> InstantWords:

@@ -18,7 +18,7 @@ from consult.domain.clock import is_time_zone, utc_now
 from consult.domain.errors import FileRefused, InvalidInput, NotFound
 from consult.domain.ids import QuestionId, RecordId
 from consult.domain.words import N_
-from consult.keys import LIMITER, POOL, STORE
+from consult.keys import LIMITER, POOL, SETTINGS, STORE
 from consult.records import service as records
 from consult.records.model import UNNAMED, Record, UploadedBy
 from consult.scheduling.join_views import routes
@@ -271,6 +271,7 @@ async def _show_step(
         "this_step": next(line for line in steps if line.is_here),
         "step_title": words.gettext(TITLES[step]),
         "when": when,
+        "new_link_url": f"{request.app[SETTINGS].public_url}/join/new-link",
         "guest_as": words.gettext(GUEST_COMES_AS[visit.role]) if visit.is_guest else "",
         "minutes": whole_minutes(visit.ends_at - visit.starts_at),
         "records": [_record_line(record, words) for record in kept],

@@ -317,6 +317,24 @@ async def test_a_drag_that_ends_nowhere_moves_nothing_and_opens_nothing(working:
         assert await where_it_is(house, booked) == (0, booked.starts_at, 0)
 
 
+@pytest.mark.parametrize("view", ["day", "week"])
+async def test_a_board_on_paper_is_a_list_of_calls_in_black_on_white(working: Server, view: str) -> None:
+    house = await settle(working)
+    await house.book(house.hour + timedelta(hours=2))
+    async with board(working) as page:
+        await page.goto(f"{working.url}/board?view={view}")
+        await until_live(page)
+        ink = await page.evaluate("getComputedStyle(document.body).color")
+        await page.emulate_media(media="print", color_scheme="dark")
+        assert await page.evaluate("getComputedStyle(document.body).color") == ink
+        await expect(page.locator(".slot[data-move]", has_text="Ana Ribeiro").locator("b")).to_be_visible()
+        await expect(page.locator("h3, .week-experts").get_by_text("Dr Sabine Brandt").first).to_be_visible()
+        for gone in (".site-head", ".slot-free", ".slot-move", ".needs", ".button"):
+            for one in await page.locator(gone).all():
+                await expect(one).to_be_hidden()
+        assert await page.evaluate("document.querySelector('.slot[data-move]').offsetHeight") < 90
+
+
 async def drag(page: Page, block: Locator, to: tuple[float, float]) -> None:
     await page.mouse.move(*await centre(block))
     await page.mouse.down()

@@ -101,6 +101,28 @@ async def test_an_appointment_that_is_cancelled_during_the_call_says_so_to_both(
 
 
 @pytest.mark.in_pairs
+async def test_who_leaves_the_waiting_room_is_promised_nothing_more_and_can_come_back(
+    server: Server, tmp_path: Path
+) -> None:
+    call = await arrange_call(server)
+    async with two_browsers(tmp_path) as (expert_browser, patient_browser):
+        expert = await open_expert(expert_browser, server, call)
+        patient = await open_patient(patient_browser, server, call)
+        await expert.wait_for_selector("[data-knock=admit]")
+        promises = patient.locator(".way-line"), patient.locator("[data-lobby-device=camera]")
+        assert [await one.is_visible() for one in promises] == [True, True]
+        await patient.click("[data-action=leave-lobby]")
+        await patient.wait_for_selector("text=You have left the waiting room.")
+        await expert.wait_for_selector("[data-knock=admit]", state="detached")
+        assert [await one.is_visible() for one in promises] == [False, False], "its camera is off"
+        assert await find_accessibility_faults(patient) == []
+        await patient.click("[data-lobby-state=closed] [data-action=return]")
+        await expert.wait_for_selector("[data-knock=admit]")
+        for one in promises:
+            await one.wait_for(state="visible")
+
+
+@pytest.mark.in_pairs
 async def test_devices_that_do_not_open_are_explained_and_the_call_goes_on(server: Server, tmp_path: Path) -> None:
     call = await arrange_call(server)
     async with two_browsers(tmp_path) as (expert_browser, patient_browser):

@@ -97,3 +97,18 @@ async def test_an_appointment_is_moved_by_keyboard_and_a_colleagues_move_is_noti
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("She asked for it")).to_be_visible()
         await check_look(page, "moved", small_targets=True)
+
+
+async def test_who_goes_back_after_moving_finds_no_other_time_chosen(server: Server) -> None:
+    _clinic, appointment = await open_with_two_experts(server)
+    async with open_browser() as browser, open_quiet_page(browser, DESKTOP) as page:
+        await page.goto(f"{server.url}/sign-in")
+        await sign_in(page, "noor@clinic.example", PASSWORD)
+        await page.goto(f"{server.url}/appointments/{appointment.id}/move?day={at_nine().date()}")
+        await page.locator("label[for='slot-1']").click()
+        await expect(page.locator("input[name='slot']:checked")).to_have_count(1)
+        await page.locator("main button.button-main", has_text="Move to this time").click()
+        await page.wait_for_url(f"**/appointments/{appointment.id}")
+        await page.go_back()
+        await expect(page.locator("input[name='slot']").first).to_be_attached()
+        await expect(page.locator("input[name='slot']:checked")).to_have_count(0)

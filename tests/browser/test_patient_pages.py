@@ -70,6 +70,22 @@ async def test_the_keyboard_alone_leads_through_every_step(server: Server, link:
         await page.wait_for_url("**/visit/call")
 
 
+async def test_the_appointment_on_paper_says_when_and_how_to_come_in_and_has_nothing_to_press(
+    server: Server, link: IssuedLink
+) -> None:
+    async with open_browser() as browser, open_quiet_page(browser) as page:
+        await come_in(page, server, link)
+        await page.goto(f"{server.url}/visit/when")
+        way_in = page.get_by_text(f"{server.url}/join/new-link")
+        await expect(way_in).to_be_hidden()
+        await page.emulate_media(media="print")
+        await expect(way_in).to_be_visible()
+        await expect(page.locator("[data-when='clock']")).to_be_visible()
+        for gone in (".button", ".site-head", "nav"):
+            for one in await page.locator(gone).all():
+                await expect(one).to_be_hidden()
+
+
 async def test_what_is_typed_outlives_a_reload_and_a_lost_connection(server: Server, link: IssuedLink) -> None:
     async with open_browser() as browser, open_quiet_page(browser) as page:
         await come_in(page, server, link)

@@ -17,7 +17,6 @@ from tests.integration.clinic import book_one, open_clinic
 from tests.integration.test_outbox import send_asked_for
 
 JSON = {"Accept": "application/json"}
-CLOSED = "This link no longer opens."
 
 
 @pytest.fixture
@@ -97,14 +96,18 @@ async def test_number_and_code_open_without_a_script(client: aiohttp.ClientSessi
     assert "Dr Sabine Brandt" in text and "Neuroradiology" in text
 
 
-async def test_a_wrong_code_leads_to_asking_for_a_new_link_and_keeps_the_number(
+async def test_a_wrong_code_can_be_typed_again_with_the_number_kept_and_a_way_to_a_new_link(
     client: aiohttp.ClientSession, link: IssuedLink
 ) -> None:
     form = {"csrf": await proof(client), "number": str(link.number), "code": "22222222"}
     async with client.post("/join", data=form) as page:
         text = await page.text()
         assert page.status == 410
-    assert CLOSED in text and f'value="{link.number}"' in text and "22222222" not in text
+    assert "This number and this code open no appointment." in text and 'id="code-wrong"' in text
+    assert f'value="{link.number}"' in text and "22222222" not in text
+    code_view = text[text.index('data-join-view="code"') : text.index('data-join-view="closed"')]
+    assert 'href="/join/new-link"' in code_view and not code_view.startswith('data-join-view="code" hidden')
+    assert 'data-join-view="closed" hidden' in text
 
 
 async def test_an_empty_form_says_what_to_fill_in(client: aiohttp.ClientSession) -> None:

@@ -183,6 +183,9 @@ async def test_an_expert_makes_replaces_and_withdraws_the_address_of_a_calendar(
             assert hidden not in calendar
         async with program.get(first, headers={"If-None-Match": f'"other", {tag}'}) as answer:
             assert (answer.status, await answer.read()) == (304, b"")
+        for asked in (f"W/{tag}", "*"):  # as a proxy that packs has made it; as from whoever has any
+            async with program.get(first, headers={"If-None-Match": asked}) as answer:
+                assert answer.status == 304
         async with database.pool.acquire() as conn:
             await scheduling.cancel(conn, appointment.id, utc_now())
         async with program.get(first, headers={"If-None-Match": tag}) as answer:

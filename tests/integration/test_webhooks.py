@@ -297,6 +297,20 @@ async def test_an_offer_goes_out_by_mail_with_its_link_and_is_told_to_the_gatewa
     }
 
 
+async def test_an_offer_to_somebody_whose_zone_is_not_known_is_told_in_that_of_the_expert_as_its_mail_does(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    async with gateway() as there:
+        settings = make_settings(webhook_url=there.url, webhook_secret=KEY, webhook_private=True)
+        await make_offer(database, settings)
+        await database.pool.execute("update patients set time_zone = null")
+        await EventSender(database.pool, settings)((await payloads(database))[-1])
+        (event,) = there.events()
+    expert_zone = await database.pool.fetchval("select time_zone from staff s join wait_offers o on o.expert_id = s.id")
+    assert event["data"]["time_zone"] == expert_zone
+    assert expert_zone != "UTC"
+
+
 async def test_the_event_of_an_offer_is_sent_again_by_a_button_while_the_offer_is_open(
     server: Server, client: aiohttp.ClientSession, database: Database, make_settings: Callable[..., Settings]
 ) -> None:

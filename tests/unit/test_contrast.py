@@ -39,7 +39,7 @@ def read_tokens() -> dict[str, dict[str, str]]:
     """Return the colours of each scheme by token name."""
     css = (folder("static") / "css" / "base.css").read_text()
     light = _block(css, ":root {")
-    dark = _block(css[css.index("@media (prefers-color-scheme: dark)") :], ":root {")
+    dark = _block(css[css.index("@media screen and (prefers-color-scheme: dark)") :], ":root {")
     room = _block(css, '[data-surround="room"] {')
     return {"light": light, "dark": light | dark, "room": light | room}
 

@@ -44,6 +44,12 @@ def test_the_waiting_room_of_a_call_in_the_second_of_two_equal_hours_opens_in_th
     assert said.opens == "01:30, British Summer Time"
 
 
+def test_a_waiting_room_that_opens_the_day_before_says_so() -> None:
+    visit: Any = SimpleNamespace(starts_at=datetime(2026, 1, 16, 0, 15, tzinfo=UTC))
+    assert say_when(visit, "Europe/London", LANGUAGES["en"]).opens == "Thu 15 January, 23:45 London time"
+    assert say_when(visit, "Europe/Berlin", LANGUAGES["en"]).opens == "00:45"
+
+
 def test_summer_is_summer_in_ireland_where_the_database_says_that_winter_deviates() -> None:
     assert zone_name(SUMMER, "Europe/Dublin", locale="en") == "Irish Standard Time"
     assert zone_name(WINTER, "Europe/Dublin", locale="en") == "Greenwich Mean Time"

@@ -29,6 +29,10 @@ export function mount(root, { call, own, firstState }) {
     const waits = ["connecting", "expert-absent", "expert-told", "second-device", "room-full", "reconnecting"].includes(state);
     const step = find(root, '[data-lobby-step="wait"]', HTMLElement);
     step.classList.toggle("is-waiting", waits);
+    // Whoever is not here any more waits for nothing.
+    for (const one of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-lobby-while-here]"))) {
+      one.hidden = ["closed", "refused", "superseded"].includes(state);
+    }
     find(root, '[data-action="leave-lobby"]', HTMLElement).hidden = !waits && state !== "failed";
   }
 
