@@ -100,8 +100,12 @@ async def offered(client: aiohttp.ClientSession) -> list[datetime]:
     return sorted(datetime.fromisoformat(one) for one in times)
 
 
-async def keep_and_say_yes(client: aiohttp.ClientSession, at: datetime) -> tuple[int, str]:
-    sequence = sequence_in(await read(client, f"{MOVE}?day={at.astimezone(BERLIN).date()}"))
+async def look_at_day(client: aiohttp.ClientSession, at: datetime) -> str:
+    """Return the sequence with which the day's times are offered."""
+    return sequence_in(await read(client, f"{MOVE}?day={at.astimezone(BERLIN).date()}"))
+
+
+async def keep_and_say_yes(client: aiohttp.ClientSession, at: datetime, sequence: str) -> tuple[int, str]:
     status, text, place = await send(client, MOVE, {"time": at.isoformat(), "sequence": sequence}, page=MOVE)
     if status != 303:
         return status, text
@@ -136,7 +140,7 @@ async def test_a_patient_moves_a_panel_to_a_time_when_all_are_free_and_all_follo
         assert not Slot(at, at + HOUR).overlaps(busy), "the second has another call"
 
     new = times[-1]
-    assert await keep_and_say_yes(client, new) == (303, "/visit/moved")
+    assert await keep_and_say_yes(client, new, await look_at_day(client, new)) == (303, "/visit/moved")
     async with server.app[POOL].acquire() as conn:
         moved = (await scheduling.fetch_appointment(conn, panel.appointment.id)).appointment
         taken = await conn.fetch(
@@ -170,13 +174,14 @@ async def test_a_time_that_one_of_the_panel_gave_away_meanwhile_is_refused_and_t
     server: Server, client: aiohttp.ClientSession, panel: Panel
 ) -> None:
     new = (await offered(client))[-1]
+    sequence = await look_at_day(client, new)
     async with server.app[POOL].acquire() as conn:
         elsewhere = await open_case(conn, panel.clinic.scheduler, name="Marc Weil", email="marc@example.org")
         await scheduling.book(
             conn, elsewhere, panel.clinic.other_expert, new, timedelta(minutes=45), booked_by=panel.clinic.scheduler,
             now=utc_now(), outside_hours=True,
         )  # fmt: skip
-    status, text = await keep_and_say_yes(client, new)
+    status, text = await keep_and_say_yes(client, new, sequence)
     assert status == 409
     assert "Your appointment is still on" in text
     async with server.app[POOL].acquire() as conn:
