@@ -23,6 +23,7 @@ from consult.domain.clock import epoch_ms, utc_now
 from consult.domain.ids import StaffId
 from consult.domain.slots import Slot
 from consult.keys import POOL
+from consult.notices import service as notices
 from consult.people import service as people
 from consult.people.model import Staff
 from consult.scheduling import service as scheduling
@@ -70,6 +71,7 @@ async def show_board(request: web.Request) -> web.Response:
         wanted = number_in_query(request, "expert")
         expert = next((one for one in experts if one.id == wanted), None)
         asked = Asked(now, zone, day_in_query(request, now.astimezone(zone).date()), experts, expert)
+        unreached = await notices.list_unreached(conn, now)
         urgent = await service.list_lines(conn, asked.today, asked.today + ONE_DAY, zone)
         values = await fill(conn, asked, reader_words(request).language)
     template = {_week_values: "staff/board_week.html", _month_values: "staff/board_month.html"}.get(fill)
@@ -85,6 +87,7 @@ async def show_board(request: web.Request) -> web.Response:
         "expert": expert,
         "expert_names": {one.id: one.name for one in experts},
         "needs": needs_of(urgent, now),
+        "unreached": unreached,
     }
     return render(request, template or "staff/board.html", known | values)
 

@@ -136,6 +136,15 @@ class MessageLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreached:
+    """A patient whose mail about an appointment to come came back: they may not know of it."""
+
+    appointment_id: AppointmentId
+    starts_at: datetime
+    patient_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PersonToTell:
     """An expert of an appointment, its patient or a guest: where to write, in which language and zone.
 

@@ -9,7 +9,17 @@ from typing import Any
 import asyncpg
 
 from consult.domain.ids import AppointmentId, InvitationId, StaffId
-from consult.notices.model import Audience, Channel, Mail, MailId, MailKind, MailState, MessageLine, OfferId
+from consult.notices.model import (
+    Audience,
+    Channel,
+    Mail,
+    MailId,
+    MailKind,
+    MailState,
+    MessageLine,
+    OfferId,
+    Unreached,
+)
 
 # A reminder that was queued already is left as it is: there is no row then.
 INSERT_MAIL = """
@@ -114,6 +124,33 @@ order by m.queued_at desc, m.id
 
 LIST_MESSAGES = MESSAGES + ONE_PAGE
 
+# Patients who were told of an appointment to come in vain: the mail came back, none was queued since that did not, and
+# nobody came by a link since. $2: how many at most.
+UNREACHED = """
+select a.id, lower(a.during) as starts_at, p.name
+from (
+  select appointment_id, max(queued_at) as queued_at from mails
+  where kind in ('invitation', 'change', 'new_link') and channel = 'mail' and audience = 'patient' and """
+UNREACHED_TO_COME = """
+  group by appointment_id
+) m
+join appointments a on a.id = m.appointment_id and a.cancelled_at is null and lower(a.during) > $1
+join cases c on c.id = a.case_id
+join patients p on p.id = c.patient_id
+where not exists (
+  select from mails later
+  where later.appointment_id = a.id and later.channel = 'mail' and later.audience = 'patient'
+    and later.queued_at > m.queued_at and later.bounced_at is null and later.dropped_at is null
+) and not exists (
+  select from visits v join invitations i on i.id = v.invitation_id
+  where i.appointment_id = a.id and i.role = 'patient' and v.opened_at > m.queued_at
+)
+order by lower(a.during), a.id
+limit $2
+"""
+OF_BOUNCED = OF_STATE + " = 'bounced'"
+LIST_UNREACHED = UNREACHED + OF_BOUNCED + UNREACHED_TO_COME
+
 LIST_MESSAGES_OF_STATE = MESSAGES + "where " + OF_STATE + " = $3" + ONE_PAGE
 
 LIST_MESSAGES_OPENED = MESSAGES + "where invitation_id is not null and " + LINK_OPENED + ONE_PAGE
@@ -214,6 +251,11 @@ async def list_messages(
         MessageLine(_mail(row), row["number"], row["has_link"], row["link_opened_at"], row["again_by_name"])
         for row in rows
     ]
+
+
+async def list_unreached(conn: asyncpg.Connection, now: datetime, limit: int) -> list[Unreached]:
+    rows = await conn.fetch(LIST_UNREACHED, now, limit)
+    return [Unreached(AppointmentId(row["id"]), row["starts_at"], row["name"]) for row in rows]
 
 
 async def fetch_told_sequence(conn: asyncpg.Connection, mail: Mail) -> int | None:

@@ -15,7 +15,7 @@ from consult.domain.ids import AppointmentId
 from consult.notices import outbox, queries
 from consult.notices.bounces import MAX_REPORT_BYTES, take_bounce
 from consult.notices.feeds import fetch_feed, make_feed, read_feed, revoke_feed, write_visit_calendar
-from consult.notices.model import Mail, MailState, MessageLine, mail_id_from
+from consult.notices.model import Mail, MailState, MessageLine, Unreached, mail_id_from
 from consult.notices.outbox import Letter
 from consult.notices.queueing import (
     SEND_EVENT,
@@ -50,6 +50,7 @@ __all__ = [
     "keep_reminding",
     "list_mails_of_appointment",
     "list_messages",
+    "list_unreached",
     "make_feed",
     "queue_cancellation",
     "queue_change",
@@ -71,6 +72,7 @@ __all__ = [
 ]
 
 PAGE_LENGTH = 50
+MOST_UNREACHED = 5
 
 
 async def request_new_link(conn: asyncpg.Connection, number_or_email: str, now: datetime) -> None:
@@ -102,6 +104,11 @@ async def list_messages(
         offset=(page - 1) * PAGE_LENGTH,
     )
     return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH
+
+
+async def list_unreached(conn: asyncpg.Connection, now: datetime) -> list[Unreached]:
+    """Return patients who may not know of an appointment to come: the mail about it came back. The next first."""
+    return await queries.list_unreached(conn, now, MOST_UNREACHED)
 
 
 async def list_mails_of_appointment(conn: asyncpg.Connection, appointment_id: AppointmentId) -> list[Mail]:

@@ -364,7 +364,7 @@ async def test_a_block_that_is_dropped_before_its_free_times_are_known_goes_wher
         await expect(page.get_by_role("dialog")).to_contain_text("Move this call?")
 
 
-async def test_a_move_whose_answer_is_lost_is_not_said_to_have_failed(working: Server) -> None:
+async def test_a_move_whose_answer_is_lost_is_not_said_to_have_failed_and_pressing_again_tells(working: Server) -> None:
     house = await settle(working)
     booked = await house.book(house.hour + timedelta(hours=2))
     async with board(working) as page:
@@ -381,8 +381,12 @@ async def test_a_move_whose_answer_is_lost_is_not_said_to_have_failed(working: S
         await page.route("**/appointments/*/move", lose_answer)
         await question.get_by_role("button", name="Move it").click()
         await expect(question).to_contain_text("may have been moved or not")
-        place, _starts_at, sequence = await where_it_is(house, booked)
+        place, starts_at, sequence = await where_it_is(house, booked)
         assert (place, sequence) == (1, 1)
+        await page.unroute("**/appointments/*/move")
+        await question.get_by_role("button", name="Move it").click()
+        await expect(page.locator("[data-move-words]")).to_contain_text("Ana Ribeiro moved to")
+        assert await where_it_is(house, booked) == (1, starts_at, 1), "it is moved once"
 
 
 async def test_a_finger_drags_by_the_button_move(working: Server) -> None:

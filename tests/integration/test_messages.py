@@ -70,6 +70,33 @@ async def test_the_page_tells_what_waits_was_sent_was_opened_and_came_back(
     assert "/join#" not in page
 
 
+async def test_the_board_names_a_patient_whose_mail_came_back_until_another_goes_out_or_they_come(
+    client: aiohttp.ClientSession, database: Database, booked: tuple[Clinic, Any]
+) -> None:
+    _clinic, appointment = booked
+    await sign_in(client, "noor@clinic.example")
+
+    async def is_named() -> bool:
+        page = await read(client, "/board")
+        return "Mail came back" in page and f'data-key="unreached-{appointment.id}"' in page
+
+    assert not await is_named()
+    bounced = "update mails set bounced_at = queued_at, bounce_status = '5.1.1' where audience = $1"
+    await database.pool.execute(bounced, "expert")
+    assert not await is_named()
+    await database.pool.execute(bounced, "patient")
+    assert await is_named()
+    async with database.pool.acquire() as conn:
+        await notices.queue_new_link(conn, appointment.id, utc_now())
+    assert not await is_named()
+    await database.pool.execute(bounced, "patient")
+    assert await is_named()
+    async with database.pool.acquire() as conn:
+        link = await scheduling.issue_link(conn, appointment.id, now=utc_now())
+        await scheduling.open_invitation(conn, now=utc_now(), secret=link.secret)
+    assert not await is_named()
+
+
 @pytest.mark.parametrize(
     "query",
     ["show=nonsense", "number=999999999999999999", "number=x", "number=-1", "page=-3", "page=9999", "page=x",
