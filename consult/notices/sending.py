@@ -57,6 +57,7 @@ log = structlog.get_logger()
 LOOK_EVERY_S = 60.0
 UNDER_WAY = timedelta(seconds=2 * outbox.SEND_WITHIN_S)  # a mail that was begun before then was given up
 LOOK_AGAIN = timedelta(seconds=1)
+MAILS_AT_ONCE = 4  # half of what a worker does at once: a mail server that takes long leaves the other half to others
 
 # What `waiting` tells of an offer when its letter is written, None if it is over. It mints the offer's secret there.
 FindOffer: TypeAlias = Callable[[Connection, uuid.UUID, datetime], Awaitable[OfferToTell | None]]
@@ -232,7 +233,8 @@ def register_jobs(
             await send_new_links(conn, payload, utc_now())
 
     languages = load_languages(folder("locale"), settings.languages)
-    worker.handle(SEND_MAIL, MailSender(pool, settings, languages, find_offer=find_offer), pauses=MAIL_PAUSES)
+    send = MailSender(pool, settings, languages, find_offer=find_offer)
+    worker.handle(SEND_MAIL, send, most_at_once=MAILS_AT_ONCE, pauses=MAIL_PAUSES)
     worker.handle(SEND_NEW_LINKS, do_send_new_links)
     worker.handle(SEND_EVENT, EventSender(pool, settings), pauses=EVENT_PAUSES)
 

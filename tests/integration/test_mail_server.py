@@ -16,7 +16,7 @@ import pytest
 
 from consult.domain.clock import utc_now
 from consult.files import folder
-from consult.jobs import Jobs
+from consult.jobs import Jobs, enqueue
 from consult.notices import queueing, sending
 from consult.notices import service as notices
 from consult.notices.outbox import MailNotSent
@@ -415,3 +415,34 @@ async def _list_pauses(database: Database) -> list[timedelta]:
         "select execute_after - now() as pause from pgqueuer where entrypoint = 'send_mail'"
     )
     return [row["pause"] for row in rows]
+
+
+async def test_mails_that_wait_for_their_server_leave_half_of_a_worker_to_other_jobs(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    _clinic, appointment = await book(database)
+    done, stop = asyncio.Event(), asyncio.Event()
+
+    async def do_something_else(_payload: dict[str, Any]) -> None:
+        done.set()
+
+    async with mail_server() as server:
+        server.may_answer.clear()
+        worker = Jobs(look_every=timedelta(seconds=0.2))
+        settings = make_settings(mail_url=f"smtp://127.0.0.1:{server.port}")
+        notices.register_jobs(worker, pool=database.pool, settings=settings)
+        worker.handle("something_else", do_something_else)
+        async with database.pool.acquire() as conn:
+            for _ in range(10):
+                await notices.queue_new_link(conn, appointment.id, utc_now())
+        running = asyncio.create_task(worker.run(database.pool, stop))
+        try:
+            async with asyncio.timeout(25):  # less than a mail is waited for
+                await server.asked.wait()
+                async with database.pool.acquire() as conn:
+                    await enqueue(conn, "something_else", {})
+                await done.wait()
+        finally:
+            server.may_answer.set()
+            stop.set()
+            await running
