@@ -177,8 +177,8 @@ async def test_an_expired_hold_a_late_change_and_no_free_time_look_as_they_shoul
     async with open_browser() as browser, open_quiet_page(browser, width) as page:
         await come_in(page, server, link)
         await page.goto(f"{server.url}/visit/move")
-        await page.locator(".own-days a").first.click()
-        await page.locator(".own-times button").first.click()
+        await page.locator(".own-days a").last.click()
+        await page.locator(".own-times button").last.click()
         await page.wait_for_url(re.compile(r"/visit/move/[\w-]+$"))
         await pool.execute(
             "update holds set held_at = held_at - interval '1 hour', expires_at = expires_at - interval '1 hour'"

@@ -86,17 +86,13 @@ def entries(server: Server) -> dict[str, list[tuple[str, int, str, datetime]]]:
 
 
 async def offered(client: aiohttp.ClientSession) -> list[datetime]:
-    """Every time that the patient's pages offer, of all months."""
+    """Every time that the patient's pages offer in the first month and the next; for more there are too few looks."""
     times: list[str] = []
-    months, looked_at = {MOVE}, set()
-    while months - looked_at:
-        page = (months - looked_at).pop()
-        looked_at.add(page)
-        text = await read(client, page)
-        months |= set(re.findall(r'href="(/visit/move\?month=[\d-]+)"', text))
-        if len(looked_at) < 3:
-            for day in re.findall(r'href="(/visit/move\?day=[\d-]+)"', text):
-                times += choices_in(await read(client, day))
+    first = await read(client, MOVE)
+    (later,) = set(re.findall(r'href="(/visit/move\?month=[\d-]+)"', first))
+    for month in (first, await read(client, later)):
+        for day in re.findall(r'href="(/visit/move\?day=[\d-]+)"', month):
+            times += choices_in(await read(client, day))
     return sorted(datetime.fromisoformat(one) for one in times)
 
 

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -119,9 +119,15 @@ async def set_changes_until(server: Server, booked: Booked, *, hours: int) -> No
 
 
 async def first_day(client: aiohttp.ClientSession) -> str:
-    found = re.search(r'href="(/visit/move\?day=[\d-]+)"', await read(client, MOVE))
-    assert found is not None
-    return found[1]
+    """The first day that is whole wherever the reader is: of today there may be one time left, or none in a moment."""
+    soonest = utc_now().date() + timedelta(days=2)
+    text = await read(client, MOVE)
+    for month in ("", *re.findall(r'href="(/visit/move\?month=[\d-]+)"', text)):
+        text = await read(client, month) if month else text
+        for day in re.findall(r'href="(/visit/move\?day=[\d-]+)"', text):
+            if date.fromisoformat(day.rpartition("=")[2]) >= soonest:
+                return str(day)
+    raise AssertionError("no free time is offered")
 
 
 def choices_in(text: str) -> list[str]:
