@@ -104,6 +104,7 @@ async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str
     bounds = service.bounds_of(day, day, asked.zone)
     ids = [one.id for one in asked.shown]
     lines = await service.list_lines(conn, day, day, asked.zone, expert_id=asked.expert_id)
+    begun = [line for line in lines if line.starts_at >= bounds.starts_at]  # not the night before
     counts = await service.count_by_day(conn, monday, monday + 6 * ONE_DAY, asked.zone, expert_id=asked.expert_id)
     kept = await service.list_kept(conn, ids, bounds, now=now)
     times = await availability.fetch_times(conn, asked.shown)
@@ -120,8 +121,9 @@ async def _day_values(conn: Connection, asked: Asked, language: str) -> dict[str
         },
         "span": span,
         "span_ms": epoch_ms(span.starts_at),
-        "call_count": len(lines),
-        "done_count": sum(line.call_ended_at is not None for line in lines),
+        "call_count": len(begun),
+        "is_empty": not lines,
+        "done_count": sum(line.call_ended_at is not None for line in begun),
         "free_count": sum(map(len, free.values())),
         "week": week_labels(monday, counts, language),
         "before": monday - WEEK,

@@ -375,6 +375,18 @@ async def test_who_needs_a_hand_in_a_panels_call_is_shown_with_all_of_its_expert
     assert "Nobody of the panel has let the patient in yet." in page
 
 
+async def test_a_call_past_midnight_counts_for_the_day_on_which_it_begins(
+    scheduler: aiohttp.ClientSession, database: Database, clinic: Clinic
+) -> None:
+    day = utc_now().astimezone(BERLIN).date() + timedelta(days=3)
+    late = datetime.combine(day, time(23, 50), tzinfo=BERLIN)
+    async with database.pool.acquire() as conn:
+        await book_one(conn, clinic, late, now=utc_now())
+    assert "1 call." in await read(scheduler, f"/board?day={day}")
+    after = await read(scheduler, f"/board?day={day + timedelta(days=1)}")
+    assert 'data-long="35"' in after and "No calls on" not in after and "1 call." not in after
+
+
 async def test_boards_show_free_times_in_each_experts_own_length(
     scheduler: aiohttp.ClientSession, clinic: Clinic, database: Database
 ) -> None:
