@@ -46,7 +46,7 @@ async def free_time(client: aiohttp.ClientSession, clinic: Clinic) -> tuple[Page
     """Return the form to book by, and the first time that it offers."""
     page = await read(client, f"/cases/{clinic.case}/book?expert={clinic.expert}")
     (form, *_outside) = (one for one in forms_of(page) if one.action == f"/cases/{clinic.case}/book")
-    offered = re.search(r'name="slot" id="slot-1" value="([^"]+)"', page)
+    offered = re.search(r'<input [^>]*name="slot"[^>]* value="([^"]+)"', page)
     assert offered is not None
     return form, offered[1]
 
